@@ -1,0 +1,143 @@
+"""When two answers are the same answer.
+
+The course grades values, not their spelling: ``7``, ``np.int64(7)`` and ``7.0`` are the same count, a
+list and a tuple are the same sequence, and where an array is described nested lists do too. A string,
+a generator or a one-element list is not a number.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+TOLERANCE = 1e-6
+"""Relative, and absolute near 0, for numbers."""
+IMAGE_TOLERANCE = 1e-4
+"""The same for feature maps, images and probabilities: a float32 answer is as right as a float64 one."""
+
+
+def agree(got: Any, want: Any, tolerance: float = TOLERANCE) -> bool:
+    """Say whether `got` is the answer `want`; the type of `want` sets the convention."""
+    return difference(got, want, tolerance) is None
+
+
+def difference(got: Any, want: Any, tolerance: float = TOLERANCE) -> str | None:
+    """Say in words how `got` differs from `want` without giving `want` away, or None where it does not."""
+    if want is None or isinstance(want, str):
+        same = type(got) is type(want) and got == want
+        return None if same else "it is another value"
+    if isinstance(want, bool | np.bool_):
+        truth = _scalar(got)
+        if not isinstance(truth, bool | np.bool_):
+            return f"it is {describe(got)}, where True or False is expected"
+        return None if bool(truth) == bool(want) else "it is the other truth value"
+    if isinstance(want, int | float | complex | np.number):
+        return _number_difference(got, want, tolerance)
+    if isinstance(want, np.ndarray):
+        return _array_difference(got, want, tolerance)
+    if isinstance(want, list | tuple):
+        return _sequence_difference(got, want, tolerance)
+    if isinstance(want, dict):
+        return _dict_difference(got, want, tolerance)
+    raise TypeError(f"an expected answer of type {type(want).__name__} cannot be compared")
+
+
+def describe(value: Any) -> str:
+    """Name the kind of `value` in the student's words: "a string", "an array with 2 axes"."""
+    if value is None:
+        return "None (is a return missing?)"
+    if isinstance(value, bool | np.bool_):
+        return "a truth value"
+    if isinstance(value, np.ndarray) and value.ndim:
+        return f"an array with {value.ndim} {'axis' if value.ndim == 1 else 'axes'}"
+    if isinstance(value, int | float | complex | np.number | np.ndarray):
+        return "a number"
+    names = {str: "a string", bytes: "a bytes object", list: "a list", tuple: "a tuple"}
+    return names.get(type(value), f"a {type(value).__name__}")
+
+
+def _scalar(value: Any) -> Any:
+    """Unwrap an array without axes, which is how a tensor's scalar arrives."""
+    return value[()] if isinstance(value, np.ndarray) and value.ndim == 0 else value
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | complex | np.number) and not isinstance(value, bool)
+
+
+def _number_difference(got: Any, want: Any, tolerance: float) -> str | None:
+    got = _scalar(got)
+    if not _is_number(got):
+        return f"it is {describe(got)}, where a number is expected"
+    if isinstance(want, int | np.integer):
+        # Exact, and safe for integers that no float holds.
+        return None if bool(got == int(want)) else "the number is another"
+    if isinstance(got, int | float | np.integer | np.floating) and not isinstance(want, complex):
+        try:
+            number = float(got)
+        except OverflowError:
+            return "the number is another"
+        if math.isnan(number) or math.isinf(number) or not math.isfinite(want):
+            same = number == want or (math.isnan(number) and math.isnan(want))
+            return None if same else "the number is another"
+        close = abs(number - float(want)) <= tolerance * max(1.0, abs(float(want)))
+        return None if close else "the number is another"
+    close = bool(abs(complex(got) - complex(want)) <= tolerance * max(1.0, abs(complex(want))))
+    return None if close else "the number is another"
+
+
+def _array_difference(got: Any, want: np.ndarray, tolerance: float) -> str | None:
+    nested = isinstance(got, list | tuple)
+    if not nested and not isinstance(got, np.ndarray):
+        return f"it is {describe(got)}, where an array is expected"
+    try:
+        array = np.asarray(got)
+    except ValueError:
+        return "its rows have different lengths"
+    if array.dtype.kind not in "biufc":
+        return "it holds something else than numbers"
+    if want.size == 0 and nested and array.size == 0:
+        return None  # nested lists can't say how long an axis beside an empty one is
+    if array.ndim != want.ndim:
+        return f"it has {_axes(array.ndim)}, where {_axes(want.ndim)} are expected"
+    if array.shape != want.shape:
+        return "its shape is another"
+    if (want.dtype.kind == "b") != (array.dtype.kind == "b"):
+        return "it holds truth values" if array.dtype.kind == "b" else "it holds numbers, not truth values"
+    if want.dtype.kind in "biu":
+        return None if bool(np.all(array == want)) else "some of its values are others"
+    close = np.abs(array - want) <= tolerance * np.maximum(1.0, np.abs(want))
+    same = close | (array == want) | (np.isnan(array) & np.isnan(want))
+    return None if bool(np.all(same)) else "some of its values are others"
+
+
+def _axes(count: int) -> str:
+    return f"{count} {'axis' if count == 1 else 'axes'}"
+
+
+def _sequence_difference(got: Any, want: list | tuple, tolerance: float) -> str | None:
+    if isinstance(got, np.ndarray) and got.ndim:
+        got = list(got)
+    if not isinstance(got, list | tuple):
+        return f"it is {describe(got)}, where a list or tuple is expected"
+    if len(got) != len(want):
+        return "its length is another"
+    for position, (got_item, want_item) in enumerate(zip(got, want, strict=True)):
+        found = difference(got_item, want_item, tolerance)
+        if found:
+            return f"item {position + 1}: {found}" if len(want) > 1 else found
+    return None
+
+
+def _dict_difference(got: Any, want: dict, tolerance: float) -> str | None:
+    if not isinstance(got, dict):
+        return f"it is {describe(got)}, where a dict is expected"
+    if set(got) != set(want):
+        return "its keys are others"
+    for key, want_item in want.items():
+        found = difference(got[key], want_item, tolerance)
+        if found:
+            return f"under {key!r}: {found}"
+    return None

@@ -1,0 +1,115 @@
+"""Which problems and courses there are, found by path; there is no registry."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from autograder.errors import CourseError
+
+ROOT = Path(__file__).resolve().parent.parent
+"""The repository that this package is installed from."""
+GRADERS = Path(__file__).resolve().parent / "graders"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One notebook of the course, known by its stem: the same name in every folder."""
+
+    name: str
+    root: Path = ROOT
+
+    @property
+    def source(self) -> Path:
+        """The authored percent-format file."""
+        return self.root / "source" / self.name / f"{self.name}.py"
+
+    @property
+    def notebook(self) -> Path:
+        """The generated notebook with solutions, from which the release is made."""
+        return self.source.with_suffix(".ipynb")
+
+    @property
+    def release(self) -> Path:
+        return self.root / "release" / self.name / f"{self.name}.ipynb"
+
+    @property
+    def solution(self) -> Path:
+        return self.root / "solutions" / self.name / f"{self.name}.ipynb"
+
+    @property
+    def grader(self) -> Path:
+        return GRADERS / self.name / f"test_{self.name}.py"
+
+    @property
+    def accepted(self) -> list[Path]:
+        """Whole sets of right answers in other styles, one module each."""
+        return sorted((GRADERS / self.name / "accepted").glob("*.py"))
+
+
+def problems(root: Path = ROOT) -> list[Problem]:
+    """Return every problem that has both of its authored files, in alphabetical order."""
+    found = [Problem(path.stem, root) for path in (root / "source").glob("*/*.py")]
+    return sorted(
+        (p for p in found if p.source.parent.name == p.name and p.grader.is_file()),
+        key=lambda p: p.name,
+    )
+
+
+def problem(name: str, root: Path = ROOT) -> Problem:
+    """Return the problem called `name`.
+
+    Raises:
+        CourseError: there is none.
+    """
+    known = {p.name: p for p in problems(root)}
+    if name not in known:
+        raise CourseError(
+            f"There is no problem called {name!r}. Known problems: {', '.join(known) or 'none'}."
+        )
+    return known[name]
+
+
+@dataclass(frozen=True)
+class Course:
+    """A course folder as nbgrader lays it out."""
+
+    root: Path
+
+    @classmethod
+    def at(cls, root: Path) -> Course:
+        """Open the course folder `root`.
+
+        Raises:
+            CourseError: `root` is not a course folder.
+        """
+        root = root.resolve()
+        if not root.is_dir():
+            raise CourseError(f"There is no folder {root}. Give the course folder with --course.")
+        if not (root / "nbgrader_config.py").is_file():
+            raise CourseError(
+                f"{root} is not a course folder: it has no nbgrader_config.py. "
+                "Give the course folder with --course, or make a sample one with 'convgrade demo'."
+            )
+        return cls(root)
+
+    @property
+    def submitted(self) -> Path:
+        return self.root / "submitted"
+
+    @property
+    def results(self) -> Path:
+        return self.root / "results"
+
+    def secret(self) -> bytes:
+        """Return the course's secret, from which hidden inputs are drawn; the first call creates it."""
+        path = self.root / ".convgrade_secret"
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            return path.read_bytes()
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(secrets.token_hex(32).encode())
+        return path.read_bytes()

@@ -1,0 +1,231 @@
+"""Recording results through nbgrader's own code into its own database.
+
+`TakeIn`, `Grade` and `Comment` are the preprocessors that ``nbgrader_config.py`` puts into nbgrader's
+pipeline, so ``nbgrader autograde`` and formgrader's button grade with the engine too. `record` runs
+that same pipeline over results that are already there, from one writer: nbgrader's SQLite takes no
+parallel ones.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbformat import NotebookNode
+from nbformat.v4 import new_output
+from nbgrader.api import Gradebook
+from nbgrader.converters import Autograde, GenerateAssignment, GenerateFeedback
+from nbgrader.converters.base import BaseConverter
+from nbgrader.coursedir import CourseDirectory
+from nbgrader.preprocessors import NbGraderPreprocessor
+from nbgrader.utils import capture_log
+from traitlets import Bool
+from traitlets.config import Config, PyFileConfigLoader
+
+from autograder import batch, catalog, intake
+from autograder.catalog import Course
+from autograder.errors import ConvGradeError, CourseError
+from autograder.results import QuestionResult, Result, read_result
+from autograder.sandbox.host import Sandbox
+
+MARKS = {"passed": "✓", "failed": "✗", "not_attempted": "–"}
+
+
+class TakeIn(NbGraderPreprocessor):
+    """Hands nbgrader intake's repaired copy in the place of what was submitted."""
+
+    def preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
+        directory, student, problem = _about(self, resources)
+        submitted = Path(directory.root, directory.submitted_directory)
+        handed_in = intake.read_submission(submitted, student, problem.name)
+        return batch.take_in(handed_in, problem).notebook or blank_notebook(problem), resources
+
+
+class Grade(NbGraderPreprocessor):
+    """Stands in for nbgrader's Execute: fills in outputs and scores that come from the sandbox.
+
+    Raises:
+        ConvGradeError: the submission could not be checked; nbgrader then records nothing for it.
+    """
+
+    stored_only = Bool(False, help="take the stored result, do not grade").tag(config=True)
+
+    def preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
+        directory, student, problem = _about(self, resources)
+        course = Course.at(Path(directory.root))
+        if not self.stored_only:
+            _grade_now(course, Path(directory.root, directory.submitted_directory), student, problem)
+        result = read_result(course.results, student, problem.name)
+        if result is None or result.status == "could_not_check":
+            why = " ".join(result.notes) if result else "There is no result."
+            raise ConvGradeError(f"{problem.name} of {student} could not be checked. {why}")
+        resources["convgrade"] = result
+        return fill_in(nb, result, stored_notebook(course, result)), resources
+
+
+class Comment(NbGraderPreprocessor):
+    """Writes each question's feedback as its solution cell's comment, after SaveAutoGrades resets it."""
+
+    def preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
+        about = resources["nbgrader"]
+        with Gradebook(about["db_url"]) as gradebook:
+            for question in resources["convgrade"].questions:
+                comment = gradebook.find_comment(
+                    question.question, about["notebook"], about["assignment"], about["student"]
+                )
+                comment.auto_comment = comment_on(question)
+            gradebook.db.commit()
+        return nb, resources
+
+
+def _about(preprocessor: Any, resources: Any) -> tuple[CourseDirectory, str, catalog.Problem]:
+    directory = preprocessor.parent.parent.coursedir
+    about = resources["nbgrader"]
+    return directory, about["student"], catalog.problem(about["assignment"])
+
+
+def _grade_now(course: Course, submitted: Path, student: str, problem: catalog.Problem) -> None:
+    level, _ = batch.choose_level("auto", _try_level)
+    for work in batch.plan(course, submitted, [problem], [student], level).work:
+        batch.grade_one(work).write(course.results)
+
+
+@functools.cache
+def _try_level(level: Any) -> None:
+    Sandbox(level).close()
+
+
+def stored_notebook(course: Course, result: Result) -> NotebookNode:
+    """Return the executed notebook that was kept with a result."""
+    path = course.results / result.student / f"{result.problem}.ipynb"
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    return nbformat.reads(text, as_version=4) if text else blank_notebook(catalog.Problem(result.problem))
+
+
+@functools.cache
+def _blank_text(problem: catalog.Problem) -> str:
+    notebook = intake.repair(problem.release.read_bytes(), *batch.course_notebooks(problem)).notebook
+    return nbformat.writes(notebook)
+
+
+def blank_notebook(problem: catalog.Problem) -> NotebookNode:
+    """Return the notebook of somebody who has written nothing."""
+    return nbformat.reads(_blank_text(problem), as_version=4)
+
+
+def fill_in(nb: NotebookNode, result: Result, executed: NotebookNode) -> NotebookNode:
+    """Give a notebook's cells their outputs, and its test cells their scores as nbgrader reads them."""
+    outputs = {cell.id: cell.get("outputs", []) for cell in executed.cells}
+    questions = {f"test-{q.question}": q for q in result.questions}
+    for number, cell in enumerate(nb.cells, start=1):
+        if cell.cell_type != "code":
+            continue
+        cell.execution_count = number
+        cell.outputs = outputs.get(cell.id, [])
+        question = questions.get(cell.metadata.get("nbgrader", {}).get("grade_id", ""))
+        if question:
+            # nbgrader takes the first output that decides, so the score stands before the words.
+            score = new_output(
+                "execute_result", {"text/plain": repr(float(question.points))}, execution_count=number
+            )
+            cell.outputs = [score, new_output("stream", name="stdout", text=report_on(question))]
+    return nb
+
+
+def report_on(question: QuestionResult) -> str:
+    """Return what stands under a test cell: a line a check, and the sentences."""
+    checks = [
+        f"{MARKS.get(check.outcome, '✗')} {check.label} ({check.points:g} of {check.max_points:g})"
+        for check in question.checks
+    ]
+    return "\n".join([*checks, *question.feedback]) + "\n"
+
+
+def comment_on(question: QuestionResult) -> str:
+    """Return the comment of a solution cell."""
+    if question.outcome == "passed":
+        return "All right."
+    return "\n\n".join(question.feedback) or "No response."
+
+
+def record(course: Course, submitted: Path, results: Iterable[Result]) -> None:
+    """Record results in the gradebook, ``autograded/`` and ``feedback/``.
+
+    Raises:
+        ConvGradeError: nbgrader refused; the message holds its reason, and the results are kept.
+    """
+    by_problem: dict[str, list[Result]] = {}
+    for result in results:
+        if result.status != "could_not_check":
+            by_problem.setdefault(result.problem, []).append(result)
+    for problem, recorded in by_problem.items():
+        _record_problem(course, submitted, problem, recorded)
+
+
+def _record_problem(course: Course, submitted: Path, problem: str, results: Sequence[Result]) -> None:
+    config = _load_config(course)
+    with tempfile.TemporaryDirectory(prefix="convgrade-") as folder:
+        config.CourseDirectory.release_directory = f"{folder}/release"
+        _run(GenerateAssignment, config, problem)  # registers its points, or those that changed
+        for result in results:
+            staged = Path(folder, "submitted", result.student, problem)
+            staged.mkdir(parents=True)
+            nbformat.write(stored_notebook(course, result), staged / f"{problem}.ipynb")
+            timestamp = getattr(intake, "read_timestamp", lambda *a: "")(submitted, result.student, problem)
+            if timestamp:
+                (staged / "timestamp.txt").write_text(timestamp, encoding="utf-8")
+        config.CourseDirectory.submitted_directory = f"{folder}/submitted"
+        config.Grade.stored_only = True
+        _run(Autograde, config, problem)
+        _feed_back(config, problem, [result.student for result in results])
+
+
+def _feed_back(config: Config, problem: str, students: Sequence[str]) -> None:
+    everybody = CourseDirectory(config=config)
+    for student in students:
+        folder = everybody.format_path(everybody.autograded_directory, student, problem)
+        if Path(folder).is_dir():
+            _run(GenerateFeedback, config, problem, student)
+
+
+def _load_config(course: Course) -> Config:
+    try:
+        config = PyFileConfigLoader("nbgrader_config.py", path=str(course.root)).load_config()
+    except Exception as error:  # the file is the instructor's own Python
+        raise CourseError(f"{course.root / 'nbgrader_config.py'} does not load: {error}") from error
+    config.CourseDirectory.root = str(course.root)
+    return config
+
+
+def _run(converter: type[BaseConverter], config: Config, problem: str, student: str = "*") -> None:
+    """Run one of nbgrader's converters quietly.
+
+    Raises:
+        ConvGradeError: it failed.
+    """
+    _put_own_programs_on_path()
+    directory = CourseDirectory(config=config, assignment_id=problem, student_id=student)
+    log = logging.Logger("nbgrader", logging.WARNING)  # nobody's child: heard by capture_log alone
+    outcome = capture_log(converter(coursedir=directory, config=config, force=True, log=log))
+    if not outcome["success"]:
+        said = outcome.get("error", "") + outcome.get("log", "")
+        reasons = re.findall(r"^ *([\w.]+(?:Error|Exception)\b.*)$", said, re.MULTILINE)
+        raise ConvGradeError(
+            f"nbgrader could not record {problem} ({(reasons or ['no reason given'])[-1]}). "
+            "The results are kept below results/; run the command again when that is mended."
+        )
+
+
+def _put_own_programs_on_path() -> None:
+    """Let nbgrader find ``alembic``, which it starts by name for a fresh database."""
+    programs = str(Path(sys.executable).parent)
+    if programs not in os.environ.get("PATH", "").split(os.pathsep):
+        os.environ["PATH"] = programs + os.pathsep + os.environ.get("PATH", "")

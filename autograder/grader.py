@@ -1,0 +1,508 @@
+"""What hidden graders are written with, and the pytest plugin that runs them.
+
+A grader is an ordinary pytest file::
+
+    question = grader.question("iou", points=2)
+
+    @question.reference
+    def iou(box_a, box_b): ...
+
+    @question.slip("Boxes that only touch share no area.")
+    def touching_boxes(box_a, box_b): ...
+
+    @question.test
+    @pytest.mark.parametrize("box_a, box_b", PAIRS)
+    def test_overlap(compare, box_a, box_b):
+        \"\"\"divides the shared area by the area of the union\"\"\"
+        compare(box_a, box_b)
+
+One test function is one check: its docstring is the line that the student reads, and it passes when
+every one of its parametrised cases does. A slip is the sentence that a student reads and the wrong
+program that earns it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import functools
+import hashlib
+import hmac
+import importlib.util
+import inspect
+import os
+import reprlib
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+import pytest
+
+from autograder import answers, catalog, feedback
+from autograder.errors import (
+    GraderError,
+    NotAttempted,
+    StudentCrash,
+    StudentError,
+    StudentTimeout,
+    SubmissionError,
+)
+from autograder.results import CheckResult, Outcome, QuestionResult
+from autograder.submission import Call, LimitedSubmission, LocalSubmission, Submission
+
+Function = Callable[..., Any]
+
+
+class Feedback(AssertionError):
+    """A failed check whose message is meant for the student: the only text that is forwarded.
+
+    Attributes:
+        slip: the name of the slip that the grader recognised itself, if any.
+    """
+
+    def __init__(self, sentence: str, slip: str | None = None) -> None:
+        super().__init__(sentence)
+        self.slip = slip
+
+
+def fail(sentence: str) -> NoReturn:
+    """Fail the check with a sentence for the student; it must not show a hidden argument or answer."""
+    raise Feedback(sentence)
+
+
+@dataclass(frozen=True)
+class Slip:
+    """A misconception: the sentence that names it and the wrong program that has it.
+
+    Attributes:
+        slow: it gives right answers too slowly, so that it shows as a timeout only.
+    """
+
+    name: str
+    sentence: str
+    program: Function
+    slow: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Check:
+    """One test function of a question."""
+
+    question: Question
+    label: str
+    points: float | None
+
+
+@dataclass(eq=False)
+class Question:
+    """One question of a problem: its points, its reference, its slips and its checks."""
+
+    name: str
+    points: float
+    tolerance: float = answers.TOLERANCE
+    slips: dict[str, Slip] = field(default_factory=dict)
+    checks: list[Check] = field(default_factory=list)
+    answer: Function | None = None
+
+    def reference(self, function: Function) -> Function:
+        """Register the function that gives the right answers."""
+        self.answer = function
+        return function
+
+    def slip(self, sentence: str, *, slow: bool = False) -> Callable[[Function], Function]:
+        """Register a wrong program with the sentence that its author should read."""
+
+        def register(program: Function) -> Function:
+            name = program.__name__
+            if name in self.slips:
+                raise GraderError(f"{self.name}: there are two slips called {name}.")
+            self.slips[name] = Slip(name, sentence, program, slow)
+            return program
+
+        return register
+
+    def test(self, function: Function | None = None, *, points: float | None = None) -> Any:
+        """Make a pytest function a check of this question.
+
+        Args:
+            points: what the check is worth; checks without share the rest equally.
+        """
+
+        def register(test: Function) -> Function:
+            label = (inspect.getdoc(test) or "").split("\n\n")[0].replace("\n", " ")
+            if not label:
+                raise GraderError(f"{test.__name__} has no docstring for the student to read.")
+            check = Check(self, label, points)
+            self.checks.append(check)
+            return pytest.mark.check(check)(test)
+
+        return register if function is None else register(function)
+
+    def check_points(self) -> list[float]:
+        """Return what each check is worth; they sum to the question's points."""
+        stated = sum(check.points or 0 for check in self.checks)
+        open_checks = sum(check.points is None for check in self.checks)
+        rest = self.points - stated
+        if rest < -1e-9 or (open_checks == 0) != (abs(rest) < 1e-9):
+            raise GraderError(f"{self.name}: its checks' points do not sum to {self.points}.")
+        return [rest / open_checks if c.points is None else c.points for c in self.checks]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The `compare` fixture: asks the submission and the reference the same.
+
+    Where the reference raises, the student's function must raise the same exception.
+    """
+
+    question: Question
+    submission: Submission | LimitedSubmission
+    tolerance: float
+
+    def __call__(self, *args: Any, **kwargs: Any) -> None:
+        """Compare both answers to the arguments.
+
+        Raises:
+            Feedback: the answers differ.
+            SubmissionError: there is no answer to compare.
+        """
+        if self.question.answer is None:
+            raise GraderError(f"{self.question.name} has no @question.reference to compare with.")
+        want = replay(self.question.answer, args, kwargs)
+        try:
+            got = self.submission.call(self.question.name, *args, **kwargs)
+        except StudentError as error:
+            if want.error is None or want.error.kinds[0] not in error.kinds:
+                raise
+            return
+        if want.error is not None:
+            fail(f"bad arguments must raise {want.error.kinds[0]}, and here nothing was raised")
+        found = answers.difference(got, want.value, self.tolerance)
+        if found:
+            fail(found)
+
+    def within(self, *, cpu_seconds: float | None = None, tolerance: float | None = None) -> Comparison:
+        """Return the same comparison under a limit of processor time or with another tolerance."""
+        submission = self.submission
+        if cpu_seconds and isinstance(submission, Submission):
+            submission = submission.limited(cpu_seconds)
+        return replace(self, submission=submission, tolerance=tolerance or self.tolerance)
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What a trusted program, a reference or a slip, makes of a call."""
+
+    value: Any = None
+    error: StudentError | None = None
+
+
+def replay(program: Function, args: tuple, kwargs: dict[str, Any]) -> Replay:
+    """Run a trusted program on its own copy of the arguments."""
+    try:
+        return Replay(program(*copy.deepcopy(args), **copy.deepcopy(kwargs)))
+    except Exception as error:  # a slip may fail in any way that a student's program does
+        kinds = tuple(kind.__name__ for kind in type(error).__mro__)
+        return Replay(error=StudentError(str(error), kinds))
+
+
+def question(name: str, points: float, tolerance: float = answers.TOLERANCE) -> Question:
+    """Begin a question: `name` is the student's function, `points` what it is worth."""
+    return Question(name, points, tolerance)
+
+
+@functools.cache
+def load(problem: str) -> dict[str, Question]:
+    """Import the grader of `problem` and return its questions by name, in order.
+
+    Raises:
+        GraderError: it does not import, or its points or checks do not add up.
+    """
+    path = catalog.Problem(problem).grader
+    spec = importlib.util.spec_from_file_location(f"autograder_graders_{problem}", path)
+    if spec is None or spec.loader is None or not path.is_file():
+        raise GraderError(f"There is no grader {path}. 'convgrade new {problem}' makes one.")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # so that inspect finds the source of its functions
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise GraderError(
+            f"The grader of {problem} does not import: {type(error).__name__}: {error}. "
+            f"'pytest {path.parent}' shows where."
+        ) from error
+    questions: dict[str, Question] = {}
+    for test in vars(module).values():
+        for mark in getattr(test, "pytestmark", []):
+            if mark.name == "check":
+                questions.setdefault(mark.args[0].question.name, mark.args[0].question)
+    for found in questions.values():
+        found.check_points()
+    return questions
+
+
+def provided(problem: str, name: str) -> Any:
+    """Return `name` as the notebook's own locked cell ``provided="<name>"`` defines it."""
+    from autograder.notebook import read_percent
+
+    for cell in read_percent(catalog.Problem(problem).source):
+        if cell.provided == name:
+            namespace: dict[str, Any] = {}
+            exec(compile(cell.source, f"<{problem}: {name}>", "exec"), namespace)
+            return namespace[name]
+    raise GraderError(f'{problem} has no cell provided="{name}".')
+
+
+class Plugin:
+    """The pytest plugin: gives tests their `submission` and gathers what came of every check.
+
+    Without a submission of its own it gives each test file the reference solution of its problem, so
+    that a grader runs under plain ``pytest``.
+    """
+
+    def __init__(self, submission: Submission | None = None, secret: bytes = b"") -> None:
+        self.given = submission
+        self.secret = secret
+        self.checks: list[Check] = []
+        self.attempts: dict[Check, list[Attempt]] = {}
+        self.ended: dict[str, SubmissionError] = {}
+        self.broken: list[str] = []
+        self._references: dict[Path, LocalSubmission] = {}
+
+    @pytest.fixture
+    def submission(self, request: pytest.FixtureRequest) -> Submission:
+        """One student's executed notebook."""
+        return self.given or self._reference(request.path)
+
+    @pytest.fixture
+    def compare(self, request: pytest.FixtureRequest, submission: Submission) -> Comparison:
+        """Asks the submission what the question's reference is asked, and compares."""
+        question = request.node.get_closest_marker("check").args[0].question
+        return Comparison(question, submission, question.tolerance)
+
+    @pytest.fixture
+    def rng(self, request: pytest.FixtureRequest) -> np.random.Generator:
+        """Draws for one test case: the same for a whole class, and known to nobody beforehand."""
+        return generator(self.secret, f"{request.path.stem}::{request.node.name}")
+
+    def _reference(self, path: Path) -> LocalSubmission:
+        from autograder.notebook import reference_namespace
+
+        if path not in self._references:
+            source = catalog.Problem(path.stem.removeprefix("test_")).source
+            self._references[path] = LocalSubmission(
+                student="ada", namespace=reference_namespace(source)
+            )
+        return self._references[path]
+
+    def pytest_configure(self, config: pytest.Config) -> None:
+        config.addinivalue_line("markers", "check(check): one check of a question of a problem")
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        for item in items:
+            mark = item.get_closest_marker("check")
+            if mark and mark.args[0] not in self.checks:
+                self.checks.append(mark.args[0])
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed:
+            self.broken.append(report.longreprtext)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        item.stash[_FIRST_CALL] = len(self.given.calls) if self.given else 0
+        mark = item.get_closest_marker("check")
+        if mark and mark.args[0].question.name in self.ended:
+            raise self.ended[mark.args[0].question.name]
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> pytest.TestReport | None:
+        mark = item.get_closest_marker("check")
+        if not mark or self.given is None:
+            return None  # plain pytest reports as it always does
+        error = call.excinfo.value if call.excinfo else None
+        if call.when == "call" or error:
+            if isinstance(error, NotAttempted | StudentTimeout | StudentCrash):
+                # The rest of the question is not asked: each try would cost its time again.
+                self.ended[mark.args[0].question.name] = error
+            calls = tuple(self.given.calls[item.stash[_FIRST_CALL] :])
+            self.attempts.setdefault(mark.args[0], []).append(Attempt(item.name, error, calls))
+        # Without pytest's own account of the failure, which takes it longer than the rest of grading.
+        return pytest.TestReport(
+            item.nodeid, item.location, {}, "failed" if error else "passed", None, call.when
+        )
+
+
+_FIRST_CALL = pytest.StashKey[int]()
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One parametrised case of a check: what it met, and the calls it made."""
+
+    name: str
+    error: BaseException | None
+    calls: tuple[Call, ...]
+
+    def account(self) -> str:
+        """Tell the instructor what was asked, answered and met; hidden arguments are in it."""
+        lines = [self.name]
+        for call in self.calls:
+            arguments = [reprlib.repr(a) for a in call.args]
+            arguments += [f"{name}={reprlib.repr(a)}" for name, a in call.kwargs.items()]
+            answer = call.error if call.error is not None else reprlib.repr(call.value)
+            lines.append(f"    {call.name}({', '.join(arguments)}) -> {answer}")
+        if isinstance(self.error, SubmissionError | AssertionError):
+            lines.append(f"    {type(self.error).__name__}: {self.error}")
+        elif self.error is not None:
+            lines += traceback.format_exception(self.error)
+        return "\n".join(lines)
+
+
+def generator(secret: bytes, purpose: str) -> np.random.Generator:
+    """Return a random generator that only those who know `secret` can predict."""
+    digest = hmac.new(secret, purpose.encode(), hashlib.sha256).digest()
+    return np.random.default_rng(int.from_bytes(digest, "big"))
+
+
+@dataclass(frozen=True)
+class Grading:
+    """What a grader made of one submission.
+
+    Attributes:
+        detail: what was asked and answered where a check failed, with hidden arguments in it, for the
+            instructor only.
+    """
+
+    questions: list[QuestionResult]
+    detail: str
+
+
+def grade(problem: str, submission: Submission, secret: bytes) -> Grading:
+    """Run the hidden grader of `problem` on a submission.
+
+    Raises:
+        GraderError: the grader is broken; nothing can be said about any submission.
+    """
+    path = catalog.Problem(problem).grader
+    plugin = Plugin(submission, secret)
+    disabled = [part for name in _UNUSED_PLUGINS for part in ("-p", f"no:{name}")]
+    arguments = [str(path), *disabled, "-c", os.devnull, "--rootdir", str(path.parent), "--noconftest",
+                 "--import-mode=importlib", "--capture=no", "-W", "ignore"]  # fmt: skip
+    with _without_foreign_plugins():
+        code = pytest.main(arguments, plugins=[plugin])
+    if plugin.broken or code not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+        lines = "".join(plugin.broken).strip().splitlines() or [f"pytest ended with code {code}"]
+        raise GraderError(
+            f"The grader of {problem} is broken: {lines[-1]}. 'pytest {path.parent}' shows where."
+        )
+    questions = list(dict.fromkeys(check.question for check in plugin.checks))
+    failures = [a for attempts in plugin.attempts.values() for a in attempts if a.error is not None]
+    detail = "\n".join(attempt.account() for attempt in failures)
+    return Grading([_question_result(question, plugin.attempts) for question in questions], detail)
+
+
+_UNUSED_PLUGINS = ("terminal", "cacheprovider", "faulthandler", "logging", "unraisableexception",
+                   "threadexception", "junitxml", "doctest", "debugging")  # fmt: skip
+
+
+@contextlib.contextmanager
+def _without_foreign_plugins() -> Iterator[None]:
+    """Keep pytest from loading what else is installed, and from options meant for other runs."""
+    kept = {name: os.environ.pop(name, None) for name in ("PYTEST_ADDOPTS", "PYTEST_PLUGINS")}
+    kept["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = os.environ.get("PYTEST_DISABLE_PLUGIN_AUTOLOAD")
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    try:
+        yield
+    finally:
+        for name, value in kept.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _question_result(question: Question, attempts: dict[Check, list[Attempt]]) -> QuestionResult:
+    checks, failed, errors = [], [], []
+    for number, (check, worth) in enumerate(zip(question.checks, question.check_points(), strict=True)):
+        error = next((a.error for a in attempts.get(check, []) if a.error is not None), None)
+        outcome = _check_outcome(error) if check in attempts else "could_not_check"
+        points = worth if outcome == "passed" else 0.0
+        checks.append(CheckResult(check.label, outcome, points, worth))
+        if outcome != "passed":
+            failed.append(number)
+            errors.append(error)
+    calls = [[call for a in attempts.get(check, []) for call in a.calls] for check in question.checks]
+    slips = feedback.recognise(question, calls, failed)
+    sentences = [question.slips[name].sentence for name in slips]
+    if not slips:
+        failures = [
+            (checks[number].label, error) for number, error in zip(failed, errors, strict=True)
+        ]
+        sentences = list(dict.fromkeys(_sentence(label, error) for label, error in failures))
+    return QuestionResult(
+        question.name, _question_outcome(checks), sum(c.points for c in checks), question.points,
+        sentences, slips, checks,
+    )  # fmt: skip
+
+
+def _check_outcome(error: BaseException | None) -> Outcome:
+    if error is None:
+        return "passed"
+    if isinstance(error, SubmissionError):
+        return error.outcome
+    return "failed" if isinstance(error, AssertionError) else "could_not_check"
+
+
+def _question_outcome(checks: list[CheckResult]) -> Outcome:
+    outcomes = {check.outcome for check in checks}
+    if outcomes == {"passed"}:
+        return "passed"
+    if "could_not_check" in outcomes:
+        return "could_not_check"
+    if "passed" in outcomes:
+        return "partial"
+    for outcome in ("crashed", "timeout", "error", "failed"):
+        if outcome in outcomes:
+            return outcome
+    return "not_attempted"
+
+
+def _sentence(label: str, error: BaseException | None) -> str:
+    """Say what failed in words that hold no hidden argument."""
+    if isinstance(error, SubmissionError):
+        return str(error)
+    if isinstance(error, Feedback):
+        return f"Not yet: {label} ({error})."
+    if isinstance(error, AssertionError):
+        return f"Not yet: {label}."
+    return f"Could not be checked: {label}. This is not your fault; the instructor has the details."
+
+
+def grade_cell(problem: str, name: str, namespace: dict[str, Any]) -> None:
+    """Show the score of one question as the cell's result, for nbgrader without the engine.
+
+    The students' code and the hidden grader share this process: use it only for students you trust.
+    """
+    owner, secret = _owner_and_secret(Path.cwd(), problem)
+    done = grade(problem, LocalSubmission(student=owner, namespace=namespace), secret)
+    result = next(question for question in done.questions if question.question == name)
+    if result.outcome == "could_not_check":
+        raise GraderError(f"{name} could not be checked:\n{done.detail}")
+    sys.displayhook(result.points)
+    for sentence in result.feedback:
+        print(sentence)
+
+
+def _owner_and_secret(folder: Path, problem: str) -> tuple[str, bytes]:
+    """Read from where nbgrader runs a notebook, ``autograded/<student>/<problem>``, whose it is."""
+    course = next((p for p in folder.parents if (p / "nbgrader_config.py").is_file()), None)
+    if course is None or folder.name != problem:
+        return "", b""
+    return folder.parent.name, catalog.Course(course).secret()

@@ -1,0 +1,84 @@
+"""The class at a glance, on a terminal."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from autograder.catalog import Course
+from autograder.results import Result
+
+STYLES = {"graded": "", "unreadable": "yellow", "could_not_check": "red"}
+LONGEST = 160
+"""Characters of what went wrong in one row."""
+
+
+def print_class(console: Console, results: Sequence[Result]) -> None:
+    """Print a row a submission: student, problem, score, and what went wrong in words."""
+    if not results:
+        console.print("No submissions were found.")
+        return
+    table = Table(title_justify="left", show_lines=False, pad_edge=False)
+    table.add_column("student", no_wrap=True)
+    table.add_column("problem", no_wrap=True)
+    table.add_column("score", justify="right", no_wrap=True)
+    table.add_column("what went wrong")
+    for result in results:
+        score = "–" if result.score is None else f"{result.score:g}"
+        table.add_row(
+            Text(result.student), result.problem, f"{score} / {result.max_score:g}", Text(what_went_wrong(result)),
+            style=STYLES[result.status],
+        )  # fmt: skip
+    console.print(table)
+    counts = Counter(result.status for result in results)
+    summary = [f"{len(results)} submissions", f"{counts['graded']} graded"]
+    summary += [f"{counts[s]} {s.replace('_', ' ')}" for s in ("unreadable", "could_not_check") if counts[s]]
+    levels = sorted({result.isolation for result in results})
+    console.print(f"{', '.join(summary)} · isolation: {', '.join(levels)}", highlight=False)
+
+
+def what_went_wrong(result: Result) -> str:
+    """Return one line on a result: its status's reason, or its questions' first sentences."""
+    if result.status != "graded":
+        return _shortened(" ".join(result.notes))
+    blank = [q for q in result.questions if q.outcome == "not_attempted"]
+    if len(blank) == len(result.questions):
+        return "Nothing was attempted."
+    lines = [
+        f"{q.question}: {q.feedback[0]}"
+        for q in result.questions
+        if q.feedback and q.outcome != "not_attempted"
+    ]
+    if blank:
+        lines.append(f"Not attempted: {', '.join(q.question for q in blank)}.")
+    lines += result.notes
+    cut = _shortened(lines[0]) if lines else ""
+    more = len(lines) - 1
+    return f"{cut} (and {more} more)" if more > 0 else cut
+
+
+def _shortened(line: str) -> str:
+    return line[: LONGEST - 1] + "…" if len(line) > LONGEST else line
+
+
+def print_labels(console: Console, labels: Mapping[str, str]) -> None:
+    """Print what each student of a sample class stands for."""
+    for student, label in labels.items():
+        console.print(f"  {student:10}{label}", highlight=False)
+
+
+def print_places(console: Console, course: Course) -> None:
+    """Print where everything was written."""
+    places = {
+        "results, one JSON a submission": course.results,
+        "nbgrader's gradebook": course.root / "gradebook.db",
+        "notebooks with scores": course.root / "autograded",
+        "feedback for students": course.root / "feedback",
+    }
+    for what, path in places.items():
+        if path.exists():
+            console.print(f"  {what}: {path}", highlight=False, soft_wrap=True)

@@ -1,0 +1,248 @@
+"""What runs a student's notebook: executes cells with IPython, then answers calls.
+
+Everything in this process, this module too, may be subverted by the student's code: whoever reads its
+frames must not believe them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import random
+import socket
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from IPython.core.compilerop import CachingCompiler
+from IPython.core.displayhook import DisplayHook
+from IPython.core.displaypub import DisplayPublisher
+from IPython.core.interactiveshell import InteractiveShell
+from traitlets.config import Config
+
+from autograder import protocol
+
+CELL_OUTPUT = 2**20
+"""Characters of output that one cell may send."""
+NOTEBOOK_OUTPUT = 4 * 2**20
+"""Characters of output that all cells together may send."""
+
+
+class _Outputs:
+    """Sends what a cell shows, in nbformat's terms, until it has shown too much."""
+
+    def __init__(self) -> None:
+        self.send: Callable[[dict[str, Any]], None] = lambda output: None
+        self.pending: dict[str, list[str]] = {}
+        self.cell_room = self.notebook_room = 0
+
+    def begin_cell(self) -> None:
+        self.cell_room = min(CELL_OUTPUT, self.notebook_room)
+
+    def text(self, name: str, text: str) -> None:
+        if name not in self.pending:
+            self.flush()
+        taken = text[: self.cell_room]
+        self._spend(len(taken))
+        if taken:
+            self.pending.setdefault(name, []).append(taken)
+            if sum(map(len, self.pending[name])) > 2**16:
+                self.flush()
+
+    def flush(self) -> None:
+        for name, parts in self.pending.items():
+            self.send({"output_type": "stream", "name": name, "text": "".join(parts)})
+        self.pending = {}
+
+    def rich(self, output: dict[str, Any]) -> None:
+        self.flush()
+        size = len(repr(output))
+        if size <= self.cell_room:
+            self._spend(size)
+            self.send(output)
+
+    def _spend(self, size: int) -> None:
+        self.cell_room -= size
+        self.notebook_room -= size
+
+
+OUTPUTS = _Outputs()
+
+
+class _Publisher(DisplayPublisher):
+    def publish(self, data: dict, metadata: dict | None = None, **_: Any) -> None:
+        OUTPUTS.rich({"output_type": "display_data", "data": data, "metadata": metadata or {}})
+
+
+class _Hook(DisplayHook):
+    def write_output_prompt(self) -> None:
+        pass
+
+    def write_format_data(self, format_dict: dict, md_dict: dict | None = None) -> None:
+        OUTPUTS.rich(
+            {"output_type": "execute_result", "data": format_dict, "metadata": md_dict or {}}
+        )
+
+
+class _Compiler(CachingCompiler):
+    """Names every cell's code by its position, so that a traceback says which cell it is in."""
+
+    position = 0
+
+    def get_code_name(self, raw_code: str, transformed_code: str, number: int) -> str:
+        return f"<cell {self.position}>"
+
+
+class _Shell(InteractiveShell):
+    display_pub_class = _Publisher
+    displayhook_class = _Hook
+    compiler_class = _Compiler
+
+    def enable_gui(self, gui: str | None = None) -> None:
+        pass
+
+    def _showtraceback(self, etype: type, evalue: BaseException, stb: list[str]) -> None:
+        OUTPUTS.rich(
+            {
+                "output_type": "error",
+                "ename": etype.__name__,
+                "evalue": str(evalue)[:2000],
+                "traceback": stb,
+            }
+        )
+
+
+class _Stream(io.TextIOBase):
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def write(self, text: str) -> int:
+        OUTPUTS.text(self._name, text)
+        return len(text)
+
+
+def prepare() -> _Shell:
+    """Make the shell that forked processes will use, and import what its first cell would."""
+    config = Config(
+        {
+            "HistoryManager": {"enabled": False},
+            "InteractiveShell": {"colors": "nocolor", "xmode": "Plain", "cache_size": 0},
+        }
+    )
+    shell = _Shell(config=config)
+    with contextlib.redirect_stdout(io.StringIO()):
+        shell.run_cell("%matplotlib inline\nNone", store_history=False, silent=True)
+    shell.reset(new_session=False)
+    return shell
+
+
+def serve(shell: _Shell, channel: socket.socket, seed: int) -> None:
+    """Answer the frames that come over `channel` until it closes."""
+    _seed(seed)
+    sys.stdout, sys.stderr = _Stream("stdout"), _Stream("stderr")
+    OUTPUTS.send = lambda output: _send_output(channel, output)
+    OUTPUTS.notebook_room = NOTEBOOK_OUTPUT
+    protocol.send(channel, {"is": "ready"})
+    while True:
+        try:
+            message, arrays = protocol.receive(channel)
+        except EOFError:
+            return
+        match message["do"]:
+            case "cell":
+                reply, out = _run_cell(shell, message), []
+            case "call":
+                reply, out = _call(shell, message, arrays)
+            case "read":
+                reply, out = _read(shell, message)
+        protocol.send(channel, reply | {"id": message["id"]}, out)
+
+
+def _seed(seed: int) -> None:
+    random.seed(seed)
+    np.random.seed(seed)
+    if "tensorflow" in sys.modules:
+        import keras
+        import tensorflow as tf
+
+        keras.utils.set_random_seed(seed)
+        tf.config.experimental.enable_op_determinism()
+
+
+def _send_output(channel: socket.socket, output: dict[str, Any]) -> None:
+    # What JSON can't say is shown by a student's own object; the cell goes on without it.
+    with contextlib.suppress(TypeError, ValueError, protocol.ProtocolError):
+        protocol.send(channel, {"is": "output", "output": output})
+
+
+def _run_cell(shell: _Shell, message: dict[str, Any]) -> dict[str, Any]:
+    _Compiler.position = message["position"]
+    OUTPUTS.begin_cell()
+    try:
+        result = shell.run_cell(message["source"], store_history=False)
+        ok = bool(result.success)
+    except BaseException:  # an interrupt between two of IPython's own lines
+        ok = False
+    OUTPUTS.flush()
+    return {"is": "done", "ok": ok, "full": OUTPUTS.cell_room <= 0}
+
+
+def _call(
+    shell: _Shell, message: dict[str, Any], arrays: list[np.ndarray]
+) -> tuple[dict[str, Any], list[np.ndarray]]:
+    if message["name"] not in shell.user_ns:
+        return {"is": "missing"}, []
+    args, kwargs = protocol.decode(message["arguments"], arrays)
+    with _quiet():
+        try:
+            value = shell.user_ns[message["name"]](*args, **kwargs)
+            tree, out = protocol.encode(value)
+        except BaseException as error:  # SystemExit and KeyboardInterrupt are answers here too
+            return _describe_exception(error), []
+    return {"is": "value", "value": tree}, out
+
+
+def _read(shell: _Shell, message: dict[str, Any]) -> tuple[dict[str, Any], list[np.ndarray]]:
+    if message["name"] not in shell.user_ns:
+        return {"is": "missing"}, []
+    with _quiet():
+        try:
+            tree, out = protocol.encode(shell.user_ns[message["name"]])
+        except BaseException as error:
+            return _describe_exception(error), []
+    return {"is": "value", "value": tree}, out
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Show nothing of what hidden calls print: they know hidden inputs."""
+    room = OUTPUTS.notebook_room
+    OUTPUTS.cell_room = 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+    OUTPUTS.notebook_room = room
+
+
+def _describe_exception(error: BaseException) -> dict[str, Any]:
+    """Say what was raised, and where in the student's own cells, innermost last."""
+    places = []
+    trace = error.__traceback__
+    while trace is not None:
+        name = trace.tb_frame.f_code.co_filename
+        if name.startswith("<cell "):
+            places.append([int(name[6:-1]), trace.tb_lineno])
+        trace = trace.tb_next
+    try:
+        text = str(error)[:2000]
+    except BaseException:
+        text = ""
+    return {
+        "is": "exception",
+        "kinds": [kind.__name__ for kind in type(error).__mro__],
+        "text": text,
+        "places": places[-20:],
+    }

@@ -1,0 +1,289 @@
+"""The warm process: imports once, then forks one isolated process a submission.
+
+It runs inside the outer sandbox (or bare, on the ``process`` level) and never imports a grader, since
+whatever it holds its children can read. It must be single-threaded when it forks, and TensorFlow must
+not have run an operation yet: TensorFlow survives a fork after its import, not after its thread pools
+started.
+
+Every submission gets a watcher, a trusted fork that keeps the clock and the memory of the whole tree of
+the student's processes and kills all of it; the host steers the watcher over a control socket.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from autograder.sandbox import jail, kernel
+
+POLL_SECONDS = 0.05
+GRACE_SECONDS = 1.0
+"""Between the interrupt of a cell or call that ran past its limit and the end of its process."""
+
+
+def main() -> None:
+    """Warm up, say so, and fork a watcher for every job that the host asks for."""
+    settings = json.loads(sys.argv[1])
+    control = socket.socket(fileno=settings["control_fd"])
+    jail.hide_memory(True)
+    jail.die_with_parent(signal.SIGKILL)
+    for name in settings["imports"]:
+        importlib.import_module(name)
+    shell = kernel.prepare()
+    strict = settings["isolation"] == "strict"
+    syscall_filter = jail.build_syscall_filter() if strict else None
+    if sys.platform == "linux" and len(os.listdir("/proc/self/task")) != 1:
+        control.send(b"the warm process has more than one thread and cannot fork safely")
+        return
+    gc.collect()
+    gc.freeze()
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    control.send(b"ready")
+    while True:
+        request, descriptors, _, _ = socket.recv_fds(control, 2**16, 2)
+        if not request:
+            return
+        if os.fork() == 0:
+            control.close()
+            try:
+                job = Job(json.loads(request), strict, syscall_filter, *descriptors)
+                job.run(shell)
+            finally:
+                os._exit(0)
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+
+@dataclass
+class Clock:
+    """What the host allows until it says otherwise.
+
+    Attributes:
+        wall_end: when the wall-clock time runs out, by `time.monotonic`.
+        cpu_end: at how many seconds of the tree's processor time its share runs out.
+        interrupted_at: when the student's process was asked to stop.
+    """
+
+    wall_end: float | None = None
+    cpu_end: float | None = None
+    interrupted_at: float | None = None
+
+
+@dataclass
+class Job:
+    """One submission: the watcher's side, in the process that forks the student's."""
+
+    limits: dict[str, Any]
+    strict: bool
+    syscall_filter: Any
+    data_fd: int
+    control_fd: int
+    clock: Clock = field(default_factory=Clock)
+    cpu_peak: float = 0.0
+
+    def run(self, shell: Any) -> None:
+        """Fork the student's process, watch it to its end, and report how it ended."""
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        jail.die_with_parent(signal.SIGKILL)
+        control = socket.socket(fileno=self.control_fd)
+        try:
+            if self.strict:
+                jail.hide_memory(False)  # or the kernel refuses to write the maps of the namespace
+                jail.enter_namespaces()
+            jail.hide_memory(True)
+            jail.adopt_orphans()
+            # The student's process covers /proc in the mounts that this one shares with it.
+            proc = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY) if Path("/proc/self").exists() else None
+            student = os.fork()
+        except OSError as error:
+            _report(control, {"end": "sandbox", "why": str(error)})
+            return
+        if student == 0:
+            control.close()
+            if proc is not None:
+                os.close(proc)
+            self._become_student(shell)
+        os.close(self.data_fd)
+        reason, status = self._watch(student, control, proc)
+        if status is None:
+            status = _end_tree(student, proc)
+        _end_orphans(proc)
+        _report(control, {"end": reason, "status": status, "cpu": round(self.cpu_peak, 3)})
+
+    def _become_student(self, shell: Any) -> None:
+        """Put the walls up, give the host its channel, and never return."""
+        channel = socket.socket(fileno=self.data_fd)
+        try:
+            jail.die_with_parent(signal.SIGKILL)
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            null = os.open("/dev/null", os.O_RDWR)
+            for descriptor in (0, 1, 2):
+                os.dup2(null, descriptor)
+            if self.strict:
+                jail.mount_private_folders(self.limits["disk_mb"])
+                os.chdir("/job")
+            else:
+                os.setsid()
+                os.chdir(self.limits["folder"])
+            jail.set_limits(
+                memory_mb=self.limits["memory_mb"],
+                processes=self.limits["processes"] if self.strict else None,
+                file_mb=self.limits["disk_mb"],
+                open_files=256,
+                cpu_seconds=self.limits["total_cpu"],
+            )
+            if self.strict:
+                jail.drop_privileges(self.syscall_filter)
+            jail.hide_memory(False)
+        except BaseException as error:
+            from autograder import protocol
+
+            protocol.send(channel, {"is": "broken", "why": f"{type(error).__name__}: {error}"})
+            os._exit(1)
+        try:
+            kernel.serve(shell, channel, self.limits["seed"])
+        finally:
+            os._exit(0)
+
+    def _watch(self, student: int, control: socket.socket, proc: int | None) -> tuple[str, int | None]:
+        """Wait until the student's process ends or must; return why, and its status if it ended."""
+        while True:
+            ready, _, _ = select.select([control], [], [], POLL_SECONDS)
+            tree = _tree(student, proc) if proc is not None else []
+            self.cpu_peak = max(self.cpu_peak, sum(_cpu_seconds(pid, proc) for pid in tree))
+            if ready:
+                order = control.recv(4096)
+                if not order or order == b"end":
+                    return "ended", None
+                self._set_clock(json.loads(order))
+            pid, wait_status = os.waitpid(student, os.WNOHANG)
+            if pid:
+                return "exit", os.waitstatus_to_exitcode(wait_status)
+            if tree and _memory_mb(tree, proc, self.limits["memory_mb"]) > self.limits["memory_mb"]:
+                return "memory", None
+            if self._past_grace():
+                return "time", None
+            self._interrupt_if_late(student, control)
+
+    def _set_clock(self, order: dict[str, float]) -> None:
+        if "wall" in order:
+            self.clock = Clock(time.monotonic() + order["wall"], self.cpu_peak + order["cpu"])
+        else:
+            self.clock = Clock()
+
+    def _past_grace(self) -> bool:
+        asked = self.clock.interrupted_at
+        return asked is not None and time.monotonic() > asked + GRACE_SECONDS
+
+    def _interrupt_if_late(self, student: int, control: socket.socket) -> None:
+        clock = self.clock
+        if clock.wall_end is None or clock.cpu_end is None or clock.interrupted_at is not None:
+            return
+        if time.monotonic() > clock.wall_end or self.cpu_peak > clock.cpu_end:
+            clock.interrupted_at = time.monotonic()
+            _report(control, {"interrupted": True})
+            os.kill(student, signal.SIGINT)
+
+
+def _report(control: socket.socket, message: dict[str, Any]) -> None:
+    try:
+        control.send(json.dumps(message).encode())
+    except OSError:
+        pass  # the host is gone, and nobody waits for this report
+
+
+def _end_tree(student: int, proc: int | None) -> int:
+    """Kill the student's process and all that it started; return its exit status, a signal negative."""
+    for pid in _tree(student, proc) if proc is not None else [student]:
+        _kill(pid)
+    return os.waitstatus_to_exitcode(os.waitpid(student, 0)[1])
+
+
+def _end_orphans(proc: int | None) -> None:
+    """End what the student's process left behind, which now belongs to this process."""
+    while True:
+        for pid in _tree(os.getpid(), proc)[1:] if proc is not None else []:
+            _kill(pid)
+        try:
+            os.waitpid(-1, 0)
+        except ChildProcessError:
+            return
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
+def _tree(root: int, proc: int | None) -> list[int]:
+    """Return `root` and its descendants that are alive, parents first."""
+    children: dict[int, list[int]] = {}
+    for name in os.listdir(proc):
+        fields = _stat(int(name), proc) if name.isdigit() else []
+        if fields:
+            children.setdefault(int(fields[1]), []).append(int(name))
+    found = [root]
+    for pid in found:
+        found.extend(children.get(pid, ()))
+    return found
+
+
+def _read(path: str, proc: int | None) -> str:
+    try:
+        with open(path, opener=lambda name, flags: os.open(name, flags, dir_fd=proc)) as file:
+            return file.read()
+    except OSError:  # the process ended meanwhile
+        return ""
+
+
+def _stat(pid: int, proc: int | None) -> list[str]:
+    """Return the fields of ``/proc/<pid>/stat`` after the name, from the state on."""
+    return _read(f"{pid}/stat", proc).rpartition(")")[2].split()
+
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+_PAGE_MB = os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def _cpu_seconds(pid: int, proc: int | None) -> float:
+    """Return the processor time of a process and of those of its children that it has waited for."""
+    fields = _stat(pid, proc)
+    return sum(map(int, fields[11:15])) / _TICKS if fields else 0.0
+
+
+def _memory_mb(pids: list[int], proc: int | None, enough: float) -> float:
+    """Return the processes' memory in MB of 2^20 bytes.
+
+    What they share with the warm process is counted in full while that stays below `enough`, since the
+    exact share takes the kernel longer to add up.
+    """
+    resident = sum(_field(f"{pid}/statm", 1, proc) for pid in pids) * _PAGE_MB
+    if resident <= enough:
+        return resident
+    return sum(_proportional_kb(pid, proc) for pid in pids) / 1024
+
+
+def _field(path: str, index: int, proc: int | None) -> int:
+    fields = _read(path, proc).split()
+    return int(fields[index]) if fields else 0
+
+
+def _proportional_kb(pid: int, proc: int | None) -> int:
+    lines = _read(f"{pid}/smaps_rollup", proc).splitlines()
+    return next((int(line.split()[1]) for line in lines if line.startswith("Pss:")), 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,399 @@
+"""What a grader asks of one student's notebook: the `submission` fixture."""
+
+from __future__ import annotations
+
+import copy
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from nbformat import NotebookNode
+from nbformat.v4 import new_output
+
+from autograder import feedback, protocol
+from autograder.errors import (
+    NotAttempted,
+    StudentCrash,
+    StudentError,
+    StudentTimeout,
+    SubmissionError,
+    Unreadable,
+)
+from autograder.notebook import SKIPPED_TAGS
+from autograder.sandbox.host import Interrupted, Job, Limits, Lost, Sandbox
+
+
+@dataclass(frozen=True)
+class Call:
+    """One question asked of a submission, and what came of it.
+
+    Attributes:
+        name: the function that was called.
+        value: what it returned, where it did.
+        error: what it met instead, where it did not return.
+    """
+
+    name: str
+    args: tuple
+    kwargs: dict[str, Any]
+    value: Any = None
+    error: SubmissionError | None = None
+
+
+@dataclass(kw_only=True)
+class Submission:
+    """One student's executed notebook. ``submission.iou(a, b)`` calls the student's ``iou``.
+
+    Subclasses say where the code runs, in `_call` and `_read`.
+
+    Attributes:
+        student: the owner, who is never taken from what the notebook says.
+        calls: everything asked so far.
+    """
+
+    student: str
+    calls: list[Call] = field(default_factory=list)
+    cpu_limit: float | None = None
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return lambda *args, **kwargs: self.call(name, *args, **kwargs)
+
+    def call(self, function: str, /, *args: Any, **kwargs: Any) -> Any:
+        """Call the student's `function` and return its answer as plain values.
+
+        Raises:
+            SubmissionError: there is no answer; the subclass says why.
+        """
+        try:
+            value = self._call(function, copy.deepcopy(args), copy.deepcopy(kwargs))
+            _reject_opaque(value, function)
+        except SubmissionError as error:
+            self.calls.append(Call(function, args, kwargs, error=error))
+            raise
+        self.calls.append(Call(function, args, kwargs, value=value))
+        return value
+
+    def value(self, name: str) -> Any:
+        """Return the student's global variable `name`.
+
+        Raises:
+            SubmissionError: it is not there, or cannot be read.
+        """
+        value = self._read(name)
+        _reject_opaque(value, name)
+        return value
+
+    def limited(self, cpu_seconds: float) -> LimitedSubmission:
+        """Return a view of this submission whose calls may each use `cpu_seconds` of processor time."""
+        return LimitedSubmission(self, cpu_seconds)
+
+    def _call(self, function: str, args: tuple, kwargs: dict[str, Any]) -> Any:
+        raise NotImplementedError
+
+    def _read(self, name: str) -> Any:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class LimitedSubmission:
+    """A submission whose calls may use less processor time."""
+
+    whole: Submission
+    cpu_seconds: float
+
+    def call(self, function: str, /, *args: Any, **kwargs: Any) -> Any:
+        """Call the student's `function` as `Submission.call` does, within the limit."""
+        before, self.whole.cpu_limit = self.whole.cpu_limit, self.cpu_seconds
+        try:
+            return self.whole.call(function, *args, **kwargs)
+        finally:
+            self.whole.cpu_limit = before
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return lambda *args, **kwargs: self.call(name, *args, **kwargs)
+
+
+@dataclass(kw_only=True)
+class LocalSubmission(Submission):
+    """Trusted code in this process: the reference solution, or a kernel that stock nbgrader runs."""
+
+    namespace: dict[str, Any] = field(default_factory=dict)
+
+    def _call(self, function: str, args: tuple, kwargs: dict[str, Any]) -> Any:
+        target = self._find(function)
+        try:
+            return _plain(target(*args, **kwargs))
+        except NotImplementedError as error:
+            raise NotAttempted(f"`{function}` is not written yet.") from error
+        except Exception as error:
+            raise StudentError(
+                f"`{function}` raised {type(error).__name__}: {error}"
+                f" (line {traceback.extract_tb(error.__traceback__)[-1].lineno})",
+                tuple(kind.__name__ for kind in type(error).__mro__),
+            ) from error
+
+    def _read(self, name: str) -> Any:
+        return _plain(self._find(name))
+
+    def _find(self, name: str) -> Any:
+        if name not in self.namespace:
+            raise NotAttempted(f"There is no `{name}` in the notebook.")
+        return self.namespace[name]
+
+
+@dataclass(kw_only=True)
+class SandboxSubmission(Submission):
+    """One student's notebook, executed in the sandbox.
+
+    A cell or call that hangs or crashes costs its own question: the process is started again without
+    that cell, at most `MAX_REBUILDS` times.
+
+    Attributes:
+        sandbox: forks the processes that the notebook runs in.
+        notebook: repaired by intake; its cells' outputs are filled in here.
+        untouched: questions whose body is still the released one.
+        seconds: wall-clock time spent in the student's process so far.
+    """
+
+    sandbox: Sandbox
+    notebook: NotebookNode
+    untouched: frozenset[str]
+    limits: Limits
+    seed: int
+    seconds: float = 0.0
+    _job: Job | None = None
+    _starts: int = 0
+    _stopped: dict[int, SubmissionError] = field(default_factory=dict)
+    _errors: dict[int, str] = field(default_factory=dict)
+
+    def execute(self) -> None:
+        """Run the notebook's cells, keeping what they show; never raises for what a student wrote."""
+        try:
+            self._ready_job()
+        except SubmissionError:
+            pass  # every question says so when it is asked
+
+    def stopped(self) -> list[str]:
+        """Return a sentence for each cell that had to be stopped."""
+        numbers = {p: n for n, p in enumerate(self._code_positions(), start=1)}
+        return [
+            f"Code cell {numbers[position]}: {error}"
+            for position, error in sorted(self._stopped.items())
+        ]
+
+    def _code_positions(self) -> list[int]:
+        return [p for p, cell in enumerate(self.notebook.cells) if cell.cell_type == "code"]
+
+    def close(self) -> None:
+        """End the student's process."""
+        if self._job:
+            self._job.close()
+            self._job = None
+
+    def _ready_job(self) -> Job:
+        """Return a process in which all cells have run but those that stopped one before.
+
+        Raises:
+            StudentCrash: it was started too often.
+            StudentTimeout: the notebook's time is used up.
+        """
+        while self._job is None:
+            if self._starts > MAX_REBUILDS:
+                raise StudentCrash(
+                    f"The notebook's process was stopped {self._starts} times, so the rest was not run."
+                )
+            self._starts += 1
+            self._job = self.sandbox.job(self.limits, self.seed)
+            for position, cell in enumerate(self.notebook.cells):
+                if _runs(cell) and position not in self._stopped and not self._run(position, cell):
+                    break
+        return self._job
+
+    def _run(self, position: int, cell: NotebookNode) -> bool:
+        """Run one cell; return False where that cost the process."""
+        job = self._job
+        assert job is not None
+        try:
+            self._spend_nothing_more()
+            run = self._timed(job, lambda: job.run_cell(cell.source, position))
+        except StudentTimeout as error:
+            self._stopped[position] = error
+            return True
+        except Lost as lost:
+            self._job = None
+            self._stopped[position] = _explain(lost, "This cell", self.limits)
+            cell.outputs = _clean_outputs([_stop_output(self._stopped[position])])
+            return False
+        if run.interrupted:
+            self._stopped[position] = _explain(Lost("time"), "This cell", self.limits)
+            run.outputs.append(_stop_output(self._stopped[position]))
+        if cell.execution_count is None:  # a rerun shows nothing new
+            cell.execution_count = position + 1
+            cell.outputs = _clean_outputs(run.outputs)
+        self._errors[position] = "" if run.ok else _last_error(cell.outputs)
+        return True
+
+    def _call(self, function: str, args: tuple, kwargs: dict[str, Any]) -> Any:
+        value = self._ask(function, lambda job: job.call(function, args, kwargs, self.cpu_limit))
+        # Asked all the same, since another cell may define what the released one left open.
+        if value is None and function in self.untouched:
+            raise NotAttempted(f"`{function}` is still as it was handed out.")
+        return value
+
+    def _read(self, name: str) -> Any:
+        return self._ask(name, lambda job: job.read(name))
+
+    def _ask(self, name: str, ask: Callable[[Job], tuple[dict[str, Any], list[Any]]]) -> Any:
+        job = self._ready_job()
+        self._spend_nothing_more()
+        try:
+            reply, arrays = self._timed(job, lambda: ask(job))
+        except Interrupted:
+            raise _explain(Lost("time"), f"`{name}`", self.limits, self.cpu_limit) from None
+        except Lost as lost:
+            self._job = None
+            raise _explain(lost, f"`{name}`", self.limits, self.cpu_limit) from None
+        match reply["is"]:
+            case "value":
+                try:
+                    return protocol.decode(reply.get("value"), arrays)
+                except protocol.ProtocolError:
+                    raise Unreadable(f"`{name}` gave something that can't be read.") from None
+            case "exception":
+                raise self._student_error(name, reply)
+            case _:
+                raise self._missing(name)
+
+    def _timed(self, job: Job, action: Callable[[], Any]) -> Any:
+        before = job.student_seconds
+        try:
+            return action()
+        finally:
+            self.seconds += job.student_seconds - before
+
+    def _spend_nothing_more(self) -> None:
+        if self.seconds > self.limits.total_wall:
+            raise StudentTimeout(
+                f"The notebook as a whole ran for more than {self.limits.total_wall:g} seconds, "
+                "so the rest was not run."
+            )
+
+    def _student_error(self, name: str, reply: dict[str, Any]) -> SubmissionError:
+        """Put an exception of the student's into words; nothing in `reply` is verified."""
+        kinds = tuple(str(kind)[:80] for kind in _as_list(reply.get("kinds")))[:20]
+        if "NotImplementedError" in kinds:
+            return NotAttempted(f"`{name}` is not written yet.")
+        sources = {n: c.source for n, c in enumerate(self.notebook.cells) if _runs(c)}
+        message = feedback.safe_message(kinds, str(reply.get("text", "")), "\n".join(sources.values()))
+        place = ""
+        for found in _as_list(reply.get("places")):
+            match found:
+                case [int(position), int(line)] if position in sources:
+                    place = feedback.describe_place(sources[position], line)
+        return StudentError(f"`{name}` raised {message}{place}", kinds or ("Exception",))
+
+    def _missing(self, name: str) -> SubmissionError:
+        """Say why the notebook has no `name` after all its cells ran."""
+        for position, cell in enumerate(self.notebook.cells):
+            if cell.get("metadata", {}).get("nbgrader", {}).get("grade_id") == name:
+                if position in self._stopped:
+                    return self._stopped[position]
+                if self._errors.get(position):
+                    return StudentError(
+                        f"The cell of `{name}` stopped with {self._errors[position]}, "
+                        f"so there is no `{name}`.",
+                        ("CellError",),
+                    )
+        return NotAttempted(f"There is no `{name}` in the notebook.")
+
+
+MAX_REBUILDS = 5
+"""How often a submission's process is started again after it was lost."""
+
+
+def _runs(cell: NotebookNode) -> bool:
+    """Say whether the engine runs a cell: tests, training and pictures of the course's own it skips."""
+    grading = cell.metadata.get("nbgrader", {})
+    if cell.cell_type != "code" or (grading.get("grade") and grading.get("locked")):
+        return False
+    return not (grading.get("locked") and SKIPPED_TAGS.intersection(cell.metadata.get("tags", ())))
+
+
+def _explain(
+    lost: Lost, what: str, limits: Limits, cpu_limit: float | None = None
+) -> StudentTimeout | StudentCrash:
+    match lost.reason:
+        case "time":
+            return StudentTimeout(
+                f"{what} was stopped: it used more than {cpu_limit or limits.cpu_seconds:g} seconds "
+                "of processor time, or waited too long. Is there a loop that never ends?"
+            )
+        case "memory":
+            return StudentCrash(f"{what} was stopped: it used more than {limits.memory_mb} MB of memory.")
+        case "output":
+            return StudentCrash(f"{what} was stopped: it printed far too much.")
+    return StudentCrash(f"{what} ended the notebook's process.")
+
+
+def _stop_output(error: SubmissionError) -> dict[str, Any]:
+    return {
+        "output_type": "error",
+        "ename": type(error).__name__,
+        "evalue": str(error),
+        "traceback": [str(error)],
+    }
+
+
+def _clean_outputs(outputs: list[dict[str, Any]]) -> list[NotebookNode]:
+    """Return those of a student process's outputs that nbformat knows, with nothing else in them."""
+    cleaned = []
+    for output in outputs:
+        kind = output.get("output_type")
+        if kind == "stream":
+            name = "stderr" if output.get("name") == "stderr" else "stdout"
+            cleaned.append(new_output("stream", name=name, text=str(output.get("text", ""))))
+        elif kind == "error":
+            trace = [str(line) for line in _as_list(output.get("traceback"))]
+            cleaned.append(
+                new_output("error", ename=str(output.get("ename")), evalue=str(output.get("evalue")),
+                           traceback=trace)
+            )  # fmt: skip
+        elif kind in ("display_data", "execute_result") and isinstance(output.get("data"), dict):
+            data = {k: v for k, v in output["data"].items() if k in _SHOWN and isinstance(v, str)}
+            cleaned.append(new_output("display_data", data=data))
+    return cleaned
+
+
+_SHOWN = ("text/plain", "text/html", "text/latex", "text/markdown", "image/png", "image/jpeg")
+
+
+def _last_error(outputs: list[NotebookNode]) -> str:
+    found = [f"{o.ename}: {o.evalue}" for o in outputs if o.output_type == "error"]
+    return found[-1][:300] if found else "an error"
+
+
+def _as_list(value: Any) -> list:
+    return value if isinstance(value, list) else []
+
+
+def _plain(value: Any) -> Any:
+    """Return `value` as it would arrive from a sandbox."""
+    tree, arrays = protocol.encode(value)
+    return protocol.decode(tree, [array.copy() for array in arrays])
+
+
+def _reject_opaque(value: Any, name: str) -> None:
+    match value:
+        case protocol.Opaque(type_name):
+            raise Unreadable(f"`{name}` gave a value of type {type_name} that can't be read.")
+        case list() | tuple():
+            for item in value:
+                _reject_opaque(item, name)
+        case dict():
+            for item in value.values():
+                _reject_opaque(item, name)
