@@ -34,7 +34,7 @@ import os
 import reprlib
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NoReturn
@@ -264,9 +264,15 @@ class Plugin:
     that a grader runs under plain ``pytest``.
     """
 
-    def __init__(self, submission: Submission | None = None, secret: bytes = b"") -> None:
+    def __init__(
+        self,
+        submission: Submission | None = None,
+        secret: bytes = b"",
+        only: Collection[str] | None = None,
+    ) -> None:
         self.given = submission
         self.secret = secret
+        self.only = only
         self.checks: list[Check] = []
         self.attempts: dict[Check, list[Attempt]] = {}
         self.ended: dict[str, SubmissionError] = {}
@@ -281,7 +287,7 @@ class Plugin:
     @pytest.fixture
     def compare(self, request: pytest.FixtureRequest, submission: Submission) -> Comparison:
         """Asks the submission what the question's reference is asked, and compares."""
-        question = request.node.get_closest_marker("check").args[0].question
+        question = _check_of(request.node).question
         return Comparison(question, submission, question.tolerance)
 
     @pytest.fixture
@@ -303,6 +309,8 @@ class Plugin:
         config.addinivalue_line("markers", "check(check): one check of a question of a problem")
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        if self.only is not None:
+            items[:] = [item for item in items if _check_of(item).question.name in self.only]
         for item in items:
             mark = item.get_closest_marker("check")
             if mark and mark.args[0] not in self.checks:
@@ -337,6 +345,13 @@ class Plugin:
         return pytest.TestReport(
             item.nodeid, item.location, {}, "failed" if error else "passed", None, call.when
         )
+
+
+def _check_of(item: pytest.Item) -> Check:
+    mark = item.get_closest_marker("check")
+    if mark is None:
+        raise GraderError(f"{item.name} is a test of no question: decorate it with @question.test.")
+    return mark.args[0]
 
 
 _FIRST_CALL = pytest.StashKey[int]()
@@ -384,14 +399,20 @@ class Grading:
     detail: str
 
 
-def grade(problem: str, submission: Submission, secret: bytes) -> Grading:
+def grade(
+    problem: str, submission: Submission, secret: bytes, only: Collection[str] | None = None
+) -> Grading:
     """Run the hidden grader of `problem` on a submission.
+
+    Args:
+        secret: the course's, from which hidden inputs are drawn.
+        only: the questions to grade; all of them by default.
 
     Raises:
         GraderError: the grader is broken; nothing can be said about any submission.
     """
     path = catalog.Problem(problem).grader
-    plugin = Plugin(submission, secret)
+    plugin = Plugin(submission, secret, only)
     disabled = [part for name in _UNUSED_PLUGINS for part in ("-p", f"no:{name}")]
     arguments = [str(path), *disabled, "-c", os.devnull, "--rootdir", str(path.parent), "--noconftest",
                  "--import-mode=importlib", "--capture=no", "-W", "ignore"]  # fmt: skip
@@ -491,8 +512,8 @@ def grade_cell(problem: str, name: str, namespace: dict[str, Any]) -> None:
     The students' code and the hidden grader share this process: use it only for students you trust.
     """
     owner, secret = _owner_and_secret(Path.cwd(), problem)
-    done = grade(problem, LocalSubmission(student=owner, namespace=namespace), secret)
-    result = next(question for question in done.questions if question.question == name)
+    done = grade(problem, LocalSubmission(student=owner, namespace=namespace), secret, [name])
+    result = done.questions[0]
     if result.outcome == "could_not_check":
         raise GraderError(f"{name} could not be checked:\n{done.detail}")
     sys.displayhook(result.points)

@@ -250,7 +250,8 @@ def _load(content: bytes) -> tuple[list[Any], bool, list[str]]:
         raise ValueError(f"The file is nested too deeply to be a notebook. {AGAIN}") from None
     except json.JSONDecodeError as error:
         rest = error.doc[error.pos :].strip()
-        if not rest or error.msg.startswith("Unterminated string"):
+        cut_word = any(word.startswith(rest) for word in ("true", "false", "null"))  # or no word at all
+        if cut_word or error.msg.startswith("Unterminated string"):
             raise ValueError(f"The notebook breaks off before its end. {AGAIN}") from None
         raise ValueError(f"The file is no notebook: line {error.lineno} is not JSON. {AGAIN}") from None
     if isinstance(data, dict) and isinstance(data.get("cells"), list):
@@ -498,13 +499,13 @@ def _notes(
         if name not in owners:
             continue
         yield from _changes(cell, owners[name])
-        if name not in kept:
-            yield f"The cell {name} had been moved and was put back in its place."
         strayed = owners[name].claim != name
         copies = [c for c in spare if c.claim == name or (strayed and name in c.functions)]
         if copies:
             chosen = "the last one that is written was taken" if _is_answer(cell) else "one was put back"
             yield f"There were {len(copies) + 1} cells {name}; {chosen}."
+        elif name not in kept:
+            yield f"The cell {name} had been moved and was put back in its place."
     if any(not owners[c.id].settings and c.metadata.get("nbgrader") for c in release.cells if c.id in owners):
         yield "Some cells had lost their nbgrader settings, which were put back."
 

@@ -69,7 +69,12 @@ def slip(problem: Problem, question: str, name: str) -> str:
 
 def _needed(tree: ast.Module, name: str) -> list[ast.stmt]:
     """Return the top-level statements that define `name` and all that it uses, in their order."""
-    definitions = {defined: node for node in tree.body for defined in _defines(node)}
+    definitions = {
+        defined: node
+        for node in tree.body
+        for defined in _defines(node)
+        if not _belongs_to_engine(node)
+    }
     wanted, found = [name], set()
     while wanted:
         current = wanted.pop()
@@ -79,6 +84,17 @@ def _needed(tree: ast.Module, name: str) -> list[ast.stmt]:
         found.add(node)
         wanted += [n.id for part in _parts(node) for n in ast.walk(part) if isinstance(n, ast.Name)]
     return [node for node in tree.body if node in found]
+
+
+def _belongs_to_engine(node: ast.stmt) -> bool:
+    """Say whether a statement needs this package, as ``variant = grader.provided(...)`` does.
+
+    What it defines, the notebook's own locked cells define too.
+    """
+    if isinstance(node, ast.ImportFrom):
+        return (node.module or "").startswith("autograder")
+    names = {n.id for part in _parts(node) for n in ast.walk(part) if isinstance(n, ast.Name)}
+    return "grader" in names
 
 
 def _parts(node: ast.stmt) -> Iterable[ast.AST]:

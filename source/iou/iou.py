@@ -26,15 +26,15 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 # %% provided="picture-boxes" tags=["picture"]
-BLUE, ORANGE, GREEN, GREY = "#0072b2", "#e69f00", "#009e73", "#999999"
+BLUE, ORANGE, GREEN, GREY = "#0072b2", "#e69f00", "#8fd3bb", "#999999"
 
 
-def draw_box(axes, box, color, label="", **style):
-    """Add the outline of a box to a picture, its label at the top left corner."""
-    x_min, y_min, x_max, y_max = box
-    style = {"fill": False, "edgecolor": color, "linewidth": 2} | style
-    axes.add_patch(plt.Rectangle((x_min, y_min), x_max - x_min, y_max - y_min, **style))
-    axes.text(x_min + 0.12, y_min + 0.12, label, color=color, ha="left", va="top", weight="bold")
+def draw_box(axes, box, color, label="", shade=0.0, **style):
+    """Add a box to a picture, shaded from 0 (clear) to 1 (opaque), its label at the top right corner."""
+    left, top, right, bottom = box
+    style = {"edgecolor": color, "facecolor": (color, shade), "linewidth": 2} | style
+    axes.add_patch(plt.Rectangle((left, top), right - left, bottom - top, **style))
+    axes.text(right - 0.12, top + 0.12, label, color=color, ha="right", va="top", weight="bold")
 
 
 def prepare_axes(axes, width, height, title):
@@ -146,20 +146,17 @@ print("There and back again.")
 # $$\text{IoU}(A, B) = \frac{|A \cap B|}{|A \cup B|}$$
 
 # %% provided="picture-iou" tags=["picture"]
-figure, panels = plt.subplots(1, 3, figsize=(10, 2.9))
-box_a, box_b = (0, 0, 5, 3.2), (3, 1.2, 7, 4)
-shared = (3, 1.2, 5, 3.2)
+figure, panels = plt.subplots(1, 3, figsize=(10, 2.4))
+box_a, box_b, shared = (0, 0, 5, 3.2), (3, 1.2, 7, 4), (3, 1.2, 5, 3.2)
 for axes, title in zip(panels, ["two boxes", "intersection", "union"], strict=True):
     prepare_axes(axes, 7, 4, title)
-    if title == "intersection":
-        draw_box(axes, shared, ORANGE, fill=True, alpha=0.7, linewidth=0)
-    if title == "union":
-        for box in (box_a, box_b):
-            draw_box(axes, box, GREEN, fill=True, facecolor="#a6dcc9", linewidth=0)
-    draw_box(axes, box_a, BLUE, "A" if title == "two boxes" else "")
-    draw_box(axes, box_b, ORANGE, "B" if title == "two boxes" else "")
-panels[0].annotate("(x_min, y_min)", (3, 1.2), (0.3, 2.2), fontsize=8, arrowprops={"arrowstyle": "->"})
-panels[0].annotate("(x_max, y_max)", (7, 4), (4.5, 3.2), fontsize=8, arrowprops={"arrowstyle": "->"})
+    for box in {"two boxes": [], "intersection": [shared], "union": [box_a, box_b]}[title]:
+        draw_box(axes, box, "none", facecolor=GREEN)
+    draw_box(axes, box_a, BLUE, "A")
+    draw_box(axes, box_b, ORANGE, "B")
+arrow = {"arrowstyle": "->", "color": GREY}
+panels[0].annotate("(x_min, y_min)", (0, 0), (0.5, 1.6), fontsize=8, arrowprops=arrow)
+panels[0].annotate("(x_max, y_max)", (7, 4), (3.3, 3.7), fontsize=8, arrowprops=arrow)
 figure.tight_layout()
 plt.show()
 
@@ -179,7 +176,7 @@ EXAMPLE_PAIRS = {
     "identical": ((0, 0, 5, 4), (0, 0, 5, 4), "1"),
     "half a box to the side": ((0, 0, 4, 4), (2, 0, 6, 4), "1/3"),
     "diagonal": ((0, 0, 4, 3), (2, 1, 6, 4), "1/5"),
-    "one inside the other": ((0, 0, 6, 4), (3, 1, 6, 3), "1/4"),
+    "one inside the other": ((0, 0, 6, 4), (2, 1, 5, 3), "1/4"),
     "crossing": ((0, 1, 6, 2), (2, 0, 3, 4), "1/9"),
     "side by side": ((0, 1, 3, 4), (3, 0, 6, 3), "0"),
     "corner to corner": ((0, 0, 3, 2), (3, 2, 6, 4), "0"),
@@ -191,10 +188,8 @@ EXAMPLE_PAIRS = {
 figure, panels = plt.subplots(2, 4, figsize=(10, 4.4))
 for axes, (name, (box_a, box_b, fraction)) in zip(panels.flat, EXAMPLE_PAIRS.items(), strict=True):
     prepare_axes(axes, 6, 4, name)
-    draw_box(axes, box_a, BLUE, fill=True, alpha=0.25, linewidth=0)
-    draw_box(axes, box_b, ORANGE, fill=True, alpha=0.35, linewidth=0)
-    draw_box(axes, box_a, BLUE)
-    draw_box(axes, box_b, ORANGE, linestyle="--")
+    draw_box(axes, box_a, BLUE, shade=0.3)
+    draw_box(axes, box_b, ORANGE, shade=0.4, linestyle="--")
     axes.set_xlabel(f"IoU = {fraction}")
 figure.tight_layout()
 plt.show()
@@ -276,7 +271,8 @@ print("All pairs of the picture, both ways round.")
 # | `heights[:, None] * widths[None, :]` | (N, M): every height with every width |
 #
 # All boxes are valid here, so there is nothing to refuse. They may be flat, though, and either list may be
-# empty: no boxes against three make a table of shape (0, 3). Return a numpy array.
+# empty: no boxes against three make a table of shape (0, 3). Return a numpy array this time: four million
+# numbers are too many for nested lists.
 
 # %% [markdown] hint="pairwise_iou"
 # Your `iou` hardly changes: `max` and `min` of two numbers become `np.maximum` and `np.minimum` of a column
@@ -411,8 +407,8 @@ plt.show()
 
 # %% [markdown]
 # In this picture nine pixels in ten are right, and yet class 1 has been painted half again too large, and
-# half of class 3 was missed. Work out by hand: class 0 has an IoU of $27/30$, class 1 of $4/6$, class 3 of
-# $1/2$.
+# half of class 3 was missed. Check by hand that class 0 has an IoU of $27/30$, class 1 of $4/6$ and class 3
+# of $1/2$.
 #
 # And class 2? It is nowhere, neither in the truth nor in the prediction: there is nothing to judge, so it is
 # **left out** of the mean, which is over three classes here. A class that is in *one* of the two maps does
@@ -462,8 +458,8 @@ print("Every class has had its say.")
 # %% [markdown] explain="mean_iou"
 # One mask a class, one IoU a mask, and the mean over the classes that occur. Counting an absent class as 0
 # (or as 1) makes the score depend on how many classes the *list* has rather than on the picture. Taking the
-# classes from `y_true` only forgives imagined ones. Pixel accuracy, recall and a mean weighted by size all
-# let the background decide.
+# classes from `y_true` only forgives imagined ones. Pixel accuracy and a mean weighted by size let the
+# background decide, and recall, class by class, forgives painting too much.
 
 # %% [markdown]
 # ## Question 7: generalized IoU  (2 points)
@@ -476,7 +472,7 @@ print("Every class has had its say.")
 # $$\text{GIoU} = \text{IoU} - \text{the empty share of the hull}$$
 
 # %% provided="picture-hull" tags=["picture"]
-figure, panels = plt.subplots(1, 3, figsize=(10, 2.6))
+figure, panels = plt.subplots(1, 3, figsize=(10, 2.2))
 scenes = {
     "overlapping: IoU > 0, little is empty": ((1, 0.5, 4, 3), (3, 1, 6, 3.5), (1, 0.5, 6, 3.5)),
     "near: IoU = 0, some is empty": ((1, 0.5, 4, 3), (4.4, 1, 7.4, 3.5), (1, 0.5, 7.4, 3.5)),
@@ -485,9 +481,10 @@ scenes = {
 for axes, (title, (box_a, box_b, hull)) in zip(panels, scenes.items(), strict=True):
     prepare_axes(axes, 9, 4, title)
     draw_box(axes, hull, GREY, hatch="////", linestyle=":")
-    for box, color in ((box_a, BLUE), (box_b, ORANGE)):
-        draw_box(axes, box, color, fill=True, facecolor="white")
-    draw_box(axes, box_a, BLUE)
+    draw_box(axes, box_a, "none", facecolor="white")
+    draw_box(axes, box_b, "none", facecolor="white")
+    draw_box(axes, box_a, BLUE, "A", shade=0.2)
+    draw_box(axes, box_b, ORANGE, "B", shade=0.2)
 figure.tight_layout()
 plt.show()
 

@@ -21,7 +21,7 @@
 # | `"type"` | other keys (defaults) |
 # |---|---|
 # | `"conv"` | `"filters"`, `"kernel_size"`, `"strides"` (1), `"padding"` (`"valid"`), `"use_bias"` (True) |
-# | `"max_pool"`, `"avg_pool"` | `"pool_size"` (2), `"strides"` (None: the pool size), `"padding"` (`"valid"`) |
+# | `"max_pool"`, `"avg_pool"` | `"pool_size"` (2), `"strides"` (None: pool size), `"padding"` (`"valid"`) |
 # | `"global_avg_pool"`, `"flatten"` | |
 # | `"dense"` | `"units"`, `"use_bias"` (True) |
 # | `"batch_norm"` | |

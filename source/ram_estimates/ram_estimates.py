@@ -15,9 +15,10 @@
 #
 # - Shapes are `(height, width, channels)`, without the batch. The shape after a flatten, a global pool or
 #   a dense layer has one number: `(units,)`.
-# - A float32 number takes 4 bytes, and 1 MB is $10^6$ bytes. **All answers are in bytes.**
-# - A network is a list of dictionaries, one a layer, from the input up. The keys are Keras's, and a key that
-#   is missing has Keras's default. For instance, `[{"type": "max_pool"}, {"type": "flatten"}]` is a network.
+# - A float32 number takes 4 bytes, and 1 MB is $10^6$ bytes. **Memory is always answered in bytes.**
+# - A network is a list of dictionaries, one a layer, from the input up. The keys are Keras's, and one that is
+#   missing has the default in brackets. For instance, `[{"type": "max_pool"}, {"type": "flatten"}]` is a
+#   network.
 #
 # | `"type"` | other keys, with their defaults |
 # |---|---|
@@ -69,8 +70,8 @@ def layer_params(layer, in_shape):
 
 
 # %% [markdown]
-# The lecture's own example comes back in several questions: three convolutions with 3×3 kernels, stride 2
-# and `"same"` padding, on RGB images of 200 × 300 pixels.
+# Two networks come back in several questions: the lecture's own example, three convolutions with 3×3
+# kernels, stride 2 and `"same"` padding on RGB images of 200 × 300 pixels, and a toy.
 
 # %% provided="lecture"
 LECTURE_SHAPE = (200, 300, 3)
@@ -78,6 +79,8 @@ LECTURE_LAYERS = [
     {"type": "conv", "filters": filters, "kernel_size": 3, "strides": 2, "padding": "same"}
     for filters in (100, 200, 400)
 ]
+TOY_SHAPE = (2, 2, 3)
+TOY_LAYERS = [{"type": "max_pool"}, {"type": "flatten"}]
 
 # %% [markdown]
 # ## Question 1: the shape after every layer  (2 points)
@@ -220,37 +223,43 @@ else:
 # %% [markdown]
 # Where does memory go in a real network? Below is VGG16, a classic for photographs of 224 × 224 pixels.
 # Look where the tall bars stand: **activations** (the layers' outputs) are large near the input, where the
-# maps are still large; **parameters** are many at the top, where the dense layers are. Two different
-# problems, with different remedies.
+# maps are still large; **parameters** are many at the top, where the dense layers are. The lower chart is
+# there once. The upper one is for a single photograph, and a training batch of 32 needs it 32 times.
+
 
 # %% provided="picture-vgg16" tags=["picture"]
-import matplotlib.pyplot as plt
+def draw_vgg16():
+    import matplotlib.pyplot as plt
 
-side, channels, bars = 224, 3, []
-for block, (filters, depth) in enumerate([(64, 2), (128, 2), (256, 3), (512, 3), (512, 3)], start=1):
-    for number in range(1, depth + 1):
-        conv = {"type": "conv", "filters": filters, "kernel_size": 3}
-        bars.append((f"conv {block}.{number}", side * side * filters, layer_params(conv, (channels,))))
-        channels = filters
-    side //= 2
-    bars.append((f"pool {block}", side * side * channels, 0))
-width = side * side * channels
-for number, units in enumerate([4096, 4096, 1000], start=1):
-    bars.append((f"dense {number}", units, layer_params({"type": "dense", "units": units}, (width,))))
-    width = units
+    side, channels, bars = 224, 3, []
+    for block, (filters, depth) in enumerate([(64, 2), (128, 2), (256, 3), (512, 3), (512, 3)], start=1):
+        for number in range(1, depth + 1):
+            conv = {"type": "conv", "filters": filters, "kernel_size": 3}
+            bars.append((f"conv {block}.{number}", side * side * filters, layer_params(conv, (channels,))))
+            channels = filters
+        side //= 2
+        bars.append((f"pool {block}", side * side * channels, 0))
+    width = side * side * channels
+    for number, units in enumerate([4096, 4096, 1000], start=1):
+        bars.append((f"dense {number}", units, layer_params({"type": "dense", "units": units}, (width,))))
+        width = units
 
-names = [name for name, _, _ in bars]
-figure, panels = plt.subplots(2, 1, figsize=(9, 5), sharex=True, layout="constrained")
-for column, (kind, colour) in enumerate([("activations", "#2f6db3"), ("parameters", "#d9822b")]):
-    megabytes = 4 * np.array([bar[1 + column] for bar in bars]) / 1e6
-    panel = panels[column]
-    panel.bar(names, megabytes, color=colour)
-    panel.set_ylabel("MB")
-    panel.set_title(f"{kind}: {megabytes.sum():.0f} MB in all", loc="left", color=colour)
-    panel.spines[["top", "right"]].set_visible(False)
-panels[1].tick_params(axis="x", rotation=70)
-figure.suptitle("VGG16, one photograph, float32")
-plt.show()
+    names = [name for name, _, _ in bars]
+    figure, panels = plt.subplots(2, 1, figsize=(9, 5), sharex=True, layout="constrained")
+    for column, (kind, colour) in enumerate([("activations", "#2f6db3"), ("parameters", "#d9822b")]):
+        megabytes = 4 * np.array([bar[1 + column] for bar in bars]) / 1e6
+        panel = panels[column]
+        panel.bar(names, megabytes, color=colour)
+        panel.set_ylabel("MB")
+        panel.set_title(f"{kind}: {megabytes.sum():.0f} MB in all", loc="left", color=colour)
+        panel.spines[["top", "right"]].set_visible(False)
+        panel.margins(x=0.01)
+    panels[1].tick_params(axis="x", rotation=70)
+    figure.suptitle("VGG16, one photograph, float32")
+    plt.show()
+
+
+draw_vgg16()
 
 # %% [markdown]
 # ## Question 3: multiplications of a convolution  (2 points)
@@ -300,8 +309,8 @@ assert conv2d_multiplications((150, 100, 3), 5, filters=200) == 225_000_000, "th
 print("The lecture's 225 million multiplications are right, and so are yours.")
 
 # %% [markdown] explain="conv2d_multiplications"
-# Every one of the output's numbers costs one product a weight of its filter: window height × window width
-# × input channels. Reusing `feature_map_shapes` brings padding and stride along.
+# Each output number costs one product for every weight of its filter: window height × window width × input
+# channels. Reusing `feature_map_shapes` brings padding and stride along.
 #
 # What goes wrong most often: leaving out the input channels, counting windows at every input pixel
 # although the stride skips some, and mixing this up with the number of parameters, which knows nothing of
@@ -315,47 +324,52 @@ print("The lecture's 225 million multiplications are right, and so are yours.")
 # network's parameters. During training the activations wait for the backward pass, all of them. The
 # picture shows both for the lecture's network.
 
+
 # %% provided="picture-alive" tags=["picture"]
-import matplotlib.pyplot as plt
+def draw_living_activations():
+    import matplotlib.pyplot as plt
 
-kept = {"input": 0.72, "conv 1": 6.0, "conv 2": 3.0, "conv 3": 1.52}
-neighbours = [{step, step + 1} for step in range(3)]
-everything = [set(range(step + 2)) for step in range(3)]
-backward = everything[::-1]  # the backward pass frees the top layers' activations first
-stories = {
-    "one prediction": (neighbours, ["conv 1", "conv 2", "conv 3"]),
-    "training: forward, then backward": (
-        everything + backward,
-        ["conv 1", "conv 2", "conv 3", "back 3", "back 2", "back 1"],
-    ),
-}
+    kept = {"input": 0.72, "conv 1": 6.0, "conv 2": 3.0, "conv 3": 1.52}
+    neighbours = [{step, step + 1} for step in range(3)]
+    everything = [set(range(step + 2)) for step in range(3)]
+    backward = everything[::-1]  # the backward pass frees the top layers' activations first
+    stories = {
+        "one prediction": (neighbours, ["conv 1", "conv 2", "conv 3"]),
+        "training: forward, then backward": (
+            everything + backward,
+            ["conv 1", "conv 2", "conv 3", "back 3", "back 2", "back 1"],
+        ),
+    }
 
-shares = {"width_ratios": [3, 6], "height_ratios": [3, 2]}
-figure, panels = plt.subplots(
-    2, 2, figsize=(9.5, 4.8), sharex="col", sharey="row", layout="constrained", gridspec_kw=shares
-)
-for column, (title, (alive, steps)) in enumerate(stories.items()):
-    grid, totals = panels[:, column]
-    for step, rows in enumerate(alive):
-        for row, megabytes in enumerate(kept.values()):
-            colour = "#2f6db3" if row in rows else "#eef1f5"
-            grid.barh(row, 0.94, left=step - 0.47, height=0.9, color=colour)
-            if row in rows:
-                grid.text(step, row, f"{megabytes:g}", ha="center", va="center", color="white")
-        total = sum(megabytes for row, megabytes in enumerate(kept.values()) if row in rows)
-        totals.bar(step, total, color="#2f6db3", width=0.94)
-        totals.text(step, total + 0.3, f"{total:.2f}", ha="center")
-    grid.set_title(title)
-    grid.set_yticks(range(len(kept)), kept)
-    totals.set_xticks(range(len(steps)), steps)
-    totals.set(ylim=(0, 14), yticks=[])
-    for panel in (grid, totals):
-        panel.tick_params(length=0)
-        panel.spines[:].set_visible(False)
-panels[0, 0].set_ylabel("kept")
-panels[1, 0].set_ylabel("in all")
-figure.suptitle("Which activations are in memory (MB for one image, parameters aside)")
-plt.show()
+    shares = {"width_ratios": [3, 6], "height_ratios": [3, 2]}
+    figure, panels = plt.subplots(
+        2, 2, figsize=(9.5, 4.8), sharex="col", sharey="row", layout="constrained", gridspec_kw=shares
+    )
+    for column, (title, (alive, steps)) in enumerate(stories.items()):
+        grid, totals = panels[:, column]
+        for step, rows in enumerate(alive):
+            for row, megabytes in enumerate(kept.values()):
+                colour = "#2f6db3" if row in rows else "#eef1f5"
+                grid.barh(row, 0.94, left=step - 0.47, height=0.9, color=colour)
+                if row in rows:
+                    grid.text(step, row, f"{megabytes:g}", ha="center", va="center", color="white")
+            total = sum(megabytes for row, megabytes in enumerate(kept.values()) if row in rows)
+            totals.bar(step, total, color="#2f6db3", width=0.94)
+            totals.text(step, total + 0.3, f"{total:.2f}", ha="center")
+        grid.set_title(title)
+        grid.set_yticks(range(len(kept)), kept)
+        totals.set_xticks(range(len(steps)), steps)
+        totals.set(ylim=(0, 14), yticks=[])
+        for panel in (grid, totals):
+            panel.tick_params(length=0)
+            panel.spines[:].set_visible(False)
+    panels[0, 0].set_ylabel("kept")
+    panels[1, 0].set_ylabel("in all")
+    figure.suptitle("Which activations are in memory (MB for one image, parameters aside)")
+    plt.show()
+
+
+draw_living_activations()
 
 # %% [markdown]
 # **Our convention.** Inference takes the parameters of all layers, plus the two *consecutive* activations
@@ -396,14 +410,13 @@ def inference_ram_bytes(input_shape, layers, dtype="float32"):
 
 
 # %% test="inference_ram_bytes"
-pool_and_flatten = [{"type": "max_pool"}, {"type": "flatten"}]
-assert inference_ram_bytes((2, 2, 3), pool_and_flatten) == 60, "12 numbers in, 3 out: 15 numbers at worst"
+assert inference_ram_bytes(TOY_SHAPE, TOY_LAYERS) == 60, "12 numbers in, 3 out: 15 numbers at worst"
 assert inference_ram_bytes(LECTURE_SHAPE, LECTURE_LAYERS) == 12_613_600, "the lecture's network, as agreed"
 print("12.6 MB: the image is forgotten in time. Where else could the worst moment be?")
 
 # %% [markdown] explain="inference_ram_bytes"
-# One list of shapes serves twice: zipped with the layers it gives every layer's input, zipped with itself
-# shifted by one it gives the neighbours. The parameters count as one long tensor of the same dtype.
+# One list of shapes serves twice: beside the layers it gives every layer's input, and beside itself, shifted
+# by one, it gives the neighbours. The parameters count as one long tensor of the same dtype.
 #
 # What goes wrong most often: adding the image although it has been forgotten, adding the two largest
 # activations although a smaller one lies between them, leaving the input out (the worst moment may well be
@@ -417,10 +430,10 @@ print("12.6 MB: the image is forgotten in time. Where else could the worst momen
 # optimizer aside here; they come next.
 #
 # **Again the printed total is off.** The lecture writes 6 + 3 + 1.6 = 10.5 MB of activations for one image
-# of its network. The third layer takes 1.52 MB, not 1.6, and what it goes on with is neither of the two
-# sums but 10.52 rounded to 10.5; the parameters become 3.6. In the end it prints 564.6 MB for 50 images.
-# Those 0.02 MB are small for one image, but 50 images make 1 MB of them: exactly, it is 565 613 600 bytes.
-# Round at the end, if at all.
+# of its network. The third layer takes 1.52 MB, not 1.6; the sum as printed would be 10.6; and what the
+# lecture goes on with is the true 10.52 cut to 10.5, and parameters cut to 3.6. For 50 images it prints
+# 564.6 MB. The 0.02 MB are little for one image, but 50 images make 1 MB of them: exactly, it is
+# 565 613 600 bytes. Round at the end, if at all.
 
 # %% [markdown] hint="training_ram_bytes"
 # Which of the bytes exist once, and which exist once *an image*? The image itself is one of the second
@@ -450,7 +463,7 @@ def training_ram_bytes(input_shape, layers, batch_size, dtype="float32"):
 
 
 # %% test="training_ram_bytes"
-assert training_ram_bytes((2, 2, 3), pool_and_flatten, batch_size=10) == 720, "12 + 3 + 3 numbers an image"
+assert training_ram_bytes(TOY_SHAPE, TOY_LAYERS, batch_size=10) == 720, "12 + 3 + 3 numbers an image"
 assert training_ram_bytes(LECTURE_SHAPE, LECTURE_LAYERS, 50) == 565_613_600, "the lecture's network, exactly"
 print("565.6 MB: no rounding on the way.")
 
@@ -548,7 +561,7 @@ def max_batch_size(input_shape, layers, memory_bytes, dtype="float32"):
 
 
 # %% test="max_batch_size"
-assert max_batch_size((2, 2, 3), pool_and_flatten, 719) == 9, "ten images would take 720 bytes"
+assert max_batch_size(TOY_SHAPE, TOY_LAYERS, 719) == 9, "ten images would take 720 bytes"
 gpu = 8_000_000_000
 largest = max_batch_size(LECTURE_SHAPE, LECTURE_LAYERS, gpu)
 assert training_ram_bytes(LECTURE_SHAPE, LECTURE_LAYERS, largest) <= gpu, "this batch must fit"
@@ -570,12 +583,12 @@ print(f"A graphics card with 8 GB takes the lecture's network with {largest} ima
 # different numbers. Put your id into the cell after it to see yours. (Grading uses the id that you hand in
 # under, whatever that cell says.)
 
+
 # %% provided="variant"
-import hashlib
-
-
 def variant(student_id):
     """Return the network of one student: (input_shape, layers, batch_size)."""
+    import hashlib
+
     digest = hashlib.sha256(f"ram_estimates {student_id}".encode()).digest()
     height = 48 + digest[0] % 64
     width = height + 1 + digest[1] % 48

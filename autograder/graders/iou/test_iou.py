@@ -341,7 +341,7 @@ def reads_pairs_of_axes(box_a, box_b):
     return ratio(shared, area_a + area_b - shared)
 
 
-@question.slip("Two boxes without area have a union of 0, which can't divide: answer 0.0 there.")
+@question.slip("Two boxes without area have a union of 0, and nothing can be divided by 0: answer 0.0 there.")
 def divides_by_zero(box_a, box_b):
     refuse_inverted(box_a, box_b)
     width, height, area_a, area_b = measure(box_a, box_b)
@@ -483,7 +483,8 @@ def pairwise_iou(boxes_a, boxes_b):
 
 
 @question.slip(
-    "Right, but too slow: let numpy meet one box with all others at once, not each pair in Python.", slow=True
+    "Right, but too slow: let numpy compare a box with all others at once, not pair by pair in Python.",
+    slow=True,
 )
 def double_loop(boxes_a, boxes_b):
     table = np.zeros((len(boxes_a), len(boxes_b)))

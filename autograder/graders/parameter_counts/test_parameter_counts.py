@@ -767,6 +767,15 @@ def test_dense_layers_behind_convolutions(compare, input_shape, layers):
                 {"type": "dense", "units": 9},
             ],
         ),
+        (
+            (31, 44, 2),
+            [
+                {"type": "avg_pool"},
+                {"type": "max_pool", "pool_size": 2, "strides": 3, "padding": "same"},
+                {"type": "flatten"},
+                {"type": "dense", "units": 5},
+            ],
+        ),
     ],
 )
 def test_pools(compare, input_shape, layers):

@@ -1,0 +1,44 @@
+"""Fixtures that several test files share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from autograder import batch
+from autograder.errors import SandboxError
+from autograder.sandbox.host import Sandbox
+from autograder.sandbox.isolation import Level
+
+SECRET = b"a secret for tests"
+
+
+@pytest.fixture(scope="session")
+def level() -> Level:
+    """The strongest isolation that works here."""
+    try:
+        return batch.choose_level("auto", lambda level: Sandbox(level).close())[0]
+    except SandboxError as error:
+        pytest.fail(str(error))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_leftovers() -> Iterator[None]:
+    """End the warm sandboxes that tests started in this process."""
+    yield
+    for level in ("strict", "process"):
+        batch.drop_sandbox(level)
+    assert not batch._sandboxes
+
+
+@pytest.fixture(scope="session")
+def strict() -> None:
+    """Needs the strict level; CONVGRADE_REQUIRE_STRICT=1 turns its absence into a failure."""
+    try:
+        Sandbox("strict").close()
+    except SandboxError as error:
+        if os.environ.get("CONVGRADE_REQUIRE_STRICT") == "1":
+            pytest.fail(str(error))
+        pytest.skip(f"strict isolation does not work here: {error}")
