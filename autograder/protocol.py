@@ -31,6 +31,9 @@ MAX_NODES = 200_000
 MAX_DEPTH = 40
 """Levels of nesting in one value."""
 
+LONG_LIST = 500
+"""Items from which on a list of numbers, or of equally long lists of them, travels as an array."""
+
 DTYPES = frozenset(
     "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 "
     "float16 float32 float64 complex64 complex128".split()
@@ -77,6 +80,10 @@ def _encode(value: Any, arrays: list[np.ndarray], budget: list[int], depth: int)
         return {"t": "complex", "v": [repr(value.real), repr(value.imag)]}
     if isinstance(value, bytes):
         return {"t": "bytes", "v": base64.b64encode(value).decode()}
+    if isinstance(value, list) and len(value) >= LONG_LIST:
+        table = _as_table(value)
+        if table is not None:
+            return _encode_array(table, arrays)
     if isinstance(value, list | tuple):
         items = [
             _encode(item, arrays, budget, depth + 1)
@@ -94,6 +101,15 @@ def _encode(value: Any, arrays: list[np.ndarray], budget: list[int], depth: int)
     if hasattr(kind, "__array__") and kind.__module__.split(".")[0] in ("tensorflow", "keras"):
         return _encode_array(np.asarray(value), arrays)
     return {"t": "opaque", "type": kind.__name__[:80]}
+
+
+def _as_table(value: list) -> np.ndarray | None:
+    """Return long nested lists as an array: one by one their numbers would be too many to send."""
+    try:
+        table = np.asarray(value)
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return table if table.dtype.kind in "biuf" else None
 
 
 def _encode_array(value: np.generic | np.ndarray, arrays: list[np.ndarray]) -> Any:

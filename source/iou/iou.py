@@ -271,8 +271,8 @@ print("All pairs of the picture, both ways round.")
 # | `heights[:, None] * widths[None, :]` | (N, M): every height with every width |
 #
 # All boxes are valid here, so there is nothing to refuse. They may be flat, though, and either list may be
-# empty: no boxes against three make a table of shape (0, 3). Return a numpy array this time: four million
-# numbers are too many for nested lists.
+# empty: no boxes against three make a table of shape (0, 3). Return a numpy array: four
+# million numbers in nested lists take long to make.
 
 # %% [markdown] hint="pairwise_iou"
 # Your `iou` hardly changes: `max` and `min` of two numbers become `np.maximum` and `np.minimum` of a column
