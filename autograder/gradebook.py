@@ -14,6 +14,7 @@ import os
 import re
 import sys
 import tempfile
+import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from nbgrader.converters.base import BaseConverter
 from nbgrader.coursedir import CourseDirectory
 from nbgrader.preprocessors import NbGraderPreprocessor
 from nbgrader.utils import capture_log
+from sqlalchemy.exc import SAWarning
 from traitlets import Bool
 from traitlets.config import Config, PyFileConfigLoader
 
@@ -214,7 +216,9 @@ def _run(converter: type[BaseConverter], config: Config, problem: str, student: 
     _put_own_programs_on_path()
     directory = CourseDirectory(config=config, assignment_id=problem, student_id=student)
     log = logging.Logger("nbgrader", logging.WARNING)  # nobody's child: heard by capture_log alone
-    outcome = capture_log(converter(coursedir=directory, config=config, force=True, log=log))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SAWarning)  # about nbgrader's own order of work
+        outcome = capture_log(converter(coursedir=directory, config=config, force=True, log=log))
     if not outcome["success"]:
         said = outcome.get("error", "") + outcome.get("log", "")
         reasons = re.findall(r"^ *([\w.]+(?:Error|Exception)\b.*)$", said, re.MULTILINE)

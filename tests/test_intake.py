@@ -197,6 +197,7 @@ class TestUntouched:
             "def iou(x):\n    pass\ndef iou(x):\n    return x",
             "def iou(x):\n    return " + "-(" * 60 + "x" + ")" * 60,
             "def iou(x):\n    return x" + "+1" * 900,
+            "def iou(x):\n    return x" + "+1" * 2_000,
             "def iou(x):\n    return x" + "+1" * 50_000,
             "def iou(x):\n    return " + "not " * 40_000 + "x",
         ],
@@ -304,16 +305,31 @@ class TestMatching:
         assert source_of(result, "area") == ANSWER.format(name="area", value=1)
 
     @pytest.mark.parametrize("leave_stub", [True, False])
-    def test_two_answers_in_one_cell(self, student, leave_stub):
-        area, iou = find(student, "area"), find(student, "iou")
-        area.source += "\n\n" + iou.source
-        iou.source = find(RELEASE, "iou").source
+    @pytest.mark.parametrize(("host", "guest"), [QUESTIONS, QUESTIONS[::-1]])
+    def test_two_answers_in_one_cell(self, student, host, guest, leave_stub):
+        find(student, host).source += "\n\n" + find(student, guest).source
+        find(student, guest).source = find(RELEASE, guest).source
         if not leave_stub:
-            student.cells.remove(iou)
+            student.cells.remove(find(student, guest))
         result = mended(student)
         assert result.untouched == set()
-        assert source_of(result, "iou") == "# iou is written in the cell area."
-        assert "The question iou was found in the cell area." in result.notes
+        assert source_of(result, host) == find(student, host).source
+        assert source_of(result, guest) == f"# {guest} is written in the cell {host}."
+        assert result.notes == (f"The question {guest} was found in the cell {host}.",)
+
+    def test_two_definitions_where_everything_was_stripped(self, student):
+        student.cells.append(new_code_cell("def iou(x):\n    return 7"))
+        result = mended(stripped(student))
+        assert source_of(result, "iou") == "def iou(x):\n    return 7"
+        assert "There were 2 cells iou; the last one that is written was taken." in result.notes
+
+    def test_locked_cells_of_the_same_text_keep_to_their_names(self, student):
+        source, release = copy.deepcopy((SOURCE, RELEASE))
+        for notebook in (source, release, student):
+            find(notebook, "outro").source = find(notebook, "intro").source
+        student.cells.remove(find(student, "intro"))
+        result = repair(json.dumps(student).encode(), source, release)
+        assert result.notes == ("The cell intro was missing and was restored.",)
 
     def test_a_quoted_function_is_no_answer(self, student):
         find(student, "iou").source = '"""\n' + ANSWER.format(name="iou", value=1) + '\n"""'
@@ -343,6 +359,14 @@ class TestMatching:
         plain["cells"].insert(0, junk)
         plain["cells"].insert(0, junk | {"source": "x = 1\n" * (intake.MAX_PARSED // 6)})
         assert source_of(mended(plain), "iou") == ANSWER.format(name="iou", value=1)
+
+    def test_no_more_code_is_parsed_than_memory_allows(self, student, monkeypatch):
+        parsed = []
+        parse = intake.ast.parse
+        monkeypatch.setattr(intake.ast, "parse", lambda code: parsed.append(len(code)) or parse(code))
+        student.cells += [new_code_cell("def iou(x):\n    return 7\n" * 1_500) for _ in range(20)]
+        mended(student)
+        assert sum(parsed) < 1.1 * intake.MAX_PARSED
 
 
 class TestRepairs:
