@@ -54,8 +54,9 @@ def describe(value: Any) -> str:
         return f"an array with {value.ndim} {'axis' if value.ndim == 1 else 'axes'}"
     if isinstance(value, int | float | complex | np.number | np.ndarray):
         return "a number"
-    names = {str: "a string", bytes: "a bytes object", list: "a list", tuple: "a tuple"}
-    return names.get(type(value), f"a {type(value).__name__}")
+    names = {"str": "string", "bytes": "bytes object"}
+    kind = type(value).__name__
+    return f"a {names.get(kind, kind)}"
 
 
 def _scalar(value: Any) -> Any:

@@ -110,8 +110,7 @@ def _grade(work: Work, problem: Problem, result: Result) -> Graded:
         result.status = "unreadable"
         result.notes.append(taken.reason)
         result.questions = [
-            QuestionResult(q.name, "not_attempted", 0.0, q.points, [taken.reason])
-            for q in questions.values()
+            QuestionResult(q.name, "not_attempted", 0.0, q.points, [taken.reason]) for q in questions.values()
         ]
         return Graded(result)
     submission = SandboxSubmission(
@@ -153,9 +152,7 @@ def take_in(handed_in: intake.HandedIn, problem: Problem) -> intake.Intake:
 def course_notebooks(problem: Problem) -> tuple[nbformat.NotebookNode, nbformat.NotebookNode]:
     """Return the course's own source and release notebooks."""
     try:
-        source, release = (
-            nbformat.read(path, as_version=4) for path in (problem.notebook, problem.release)
-        )
+        source, release = (nbformat.read(path, as_version=4) for path in (problem.notebook, problem.release))
     except (OSError, ValueError) as error:
         raise CourseError(
             f"{problem.name} is not built: {error}. Run 'convgrade build {problem.name}'."
@@ -266,9 +263,7 @@ def plan(
             ):
                 batch.reused.append(stored)
             else:
-                work = Work(
-                    course.root.name, student, problem.name, handed_in, secret, level, sha256
-                )
+                work = Work(course.root.name, student, problem.name, handed_in, secret, level, sha256)
                 batch.work.append(work)
     return batch
 

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -168,9 +168,7 @@ def grade_course(
         for graded in batch.grade_all(planned, jobs):
             graded.write(course.results)
             results.append(graded.result)
-            progress.update(
-                task, advance=1, description=f"{graded.result.student} · {graded.result.problem}"
-            )
+            progress.update(task, advance=1, description=f"{graded.result.student} · {graded.result.problem}")
     fresh = results[len(planned.reused) :]
     if fresh:
         from autograder import gradebook

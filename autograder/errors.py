@@ -15,6 +15,11 @@ SubmissionError                what a grader may meet when it asks a submission 
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from autograder.results import Outcome
+
 
 class ConvGradeError(Exception):
     """A problem the reader can solve: the message says what happened and what to do next."""

@@ -94,24 +94,26 @@ def safe_message(kinds: Sequence[str], text: str, source: str) -> str:
     return f"{name}: {words}" if words else name
 
 
-_PYTHON_WORDS = frozenset(
-    """a all an and any are argument arguments array arrays as at attribute axes axis be been bool
-    boolean both bound bounds broadcast but by bytes call callable can cannot cast compatible complex
-    compared concatenate conversion convert converted could decoding defined depth dict dictionary
-    different dimension dimensional dimensions divide division does dtype dtypes element elements empty
-    error exceeded expected few field float for found from function generator got had has have
-    hashable implemented in incompatible index indexed indexing indices inf infinity inhomogeneous input
-    inputs instance instances int integer integers into invalid is it item items iterable iteration
-    keepdims key keys keyword length list literal local lookup many matched matching matmul maximum missing
-    module more mul multiple must name nan ndarray negative no nonetype none not number numbers numpy
-    object objects of on one only operand operands operation operator option or order ordinal
-    out outside overflow par parameter parts pop positional ragged range read real recursion reduction
-    referenced required requested result return returned same scalar scalars sequence set setting shape
-    shapes should size slice slices step str string strings subscriptable supplied supported take takes
-    tensor than that the there together too truth tuple type types ufunc unexpected unhashable unknown
-    unpack unsupported use using value values was were where with zero NaN None NoneType True False
-    did you mean maximum exceeded while calling Python""".split()
-)
+_PYTHON_TEXT = """
+a all an and any are argument arguments array arrays as at attribute axes axis be been bool boolean
+both bound bounds broadcast but by bytes call callable calling can cannot cast compared compatible
+complex concatenate conversion convert converted could decoding defined depth dict dictionary did
+different dimension dimensional dimensions divide division does dtype dtypes element elements empty
+error exceeded expected False few field float for found from function generator got had has hashable
+have implemented in incompatible index indexed indexing indices inf infinity inhomogeneous input
+inputs instance instances int integer integers into invalid is it item items iterable iteration
+keepdims key keys keyword length list literal local lookup many matched matching matmul maximum mean
+missing module more mul multiple must name NaN nan ndarray negative no None none NoneType nonetype
+not number numbers numpy object objects of on one only operand operands operation operator option or
+order ordinal out outside overflow par parameter parts pop positional Python ragged range read real
+recursion reduction referenced requested required result return returned same scalar scalars
+sequence set setting shape shapes should size slice slices step str string strings subscriptable
+supplied supported take takes tensor than that the there together too True truth tuple type types
+ufunc unexpected unhashable unknown unpack unsupported use using value values was were where while
+with you zero
+"""
+"""The words of the messages that Python and numpy raise."""
+_PYTHON_WORDS = frozenset(_PYTHON_TEXT.split())
 
 
 def describe_place(source: str, line: int) -> str:

@@ -44,6 +44,7 @@ import pytest
 
 from autograder import answers, catalog, feedback
 from autograder.errors import (
+    ConvGradeError,
     GraderError,
     NotAttempted,
     StudentCrash,
@@ -277,6 +278,7 @@ class Plugin:
         self.attempts: dict[Check, list[Attempt]] = {}
         self.ended: dict[str, SubmissionError] = {}
         self.broken: list[str] = []
+        self.fault: ConvGradeError | None = None
         self._references: dict[Path, LocalSubmission] = {}
 
     @pytest.fixture
@@ -300,9 +302,7 @@ class Plugin:
 
         if path not in self._references:
             source = catalog.Problem(path.stem.removeprefix("test_")).source
-            self._references[path] = LocalSubmission(
-                student="ada", namespace=reference_namespace(source)
-            )
+            self._references[path] = LocalSubmission(student="ada", namespace=reference_namespace(source))
         return self._references[path]
 
     def pytest_configure(self, config: pytest.Config) -> None:
@@ -332,9 +332,11 @@ class Plugin:
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> pytest.TestReport | None:
         mark = item.get_closest_marker("check")
-        if not mark or self.given is None:
+        if not mark or self.given is None or call.when == "collect":
             return None  # plain pytest reports as it always does
         error = call.excinfo.value if call.excinfo else None
+        if isinstance(error, ConvGradeError):
+            self.fault = error
         if call.when == "call" or error:
             if isinstance(error, NotAttempted | StudentTimeout | StudentCrash):
                 # The rest of the question is not asked: each try would cost its time again.
@@ -410,6 +412,7 @@ def grade(
 
     Raises:
         GraderError: the grader is broken; nothing can be said about any submission.
+        SandboxError: the sandbox was lost, by no fault of the student's.
     """
     path = catalog.Problem(problem).grader
     plugin = Plugin(submission, secret, only)
@@ -418,6 +421,8 @@ def grade(
                  "--import-mode=importlib", "--capture=no", "-W", "ignore"]  # fmt: skip
     with _without_foreign_plugins():
         code = pytest.main(arguments, plugins=[plugin])
+    if plugin.fault:
+        raise plugin.fault
     if plugin.broken or code not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
         lines = "".join(plugin.broken).strip().splitlines() or [f"pytest ended with code {code}"]
         raise GraderError(
@@ -463,9 +468,7 @@ def _question_result(question: Question, attempts: dict[Check, list[Attempt]]) -
     slips = feedback.recognise(question, calls, failed)
     sentences = [question.slips[name].sentence for name in slips]
     if not slips:
-        failures = [
-            (checks[number].label, error) for number, error in zip(failed, errors, strict=True)
-        ]
+        failures = [(checks[number].label, error) for number, error in zip(failed, errors, strict=True)]
         sentences = list(dict.fromkeys(_sentence(label, error) for label, error in failures))
     return QuestionResult(
         question.name, _question_outcome(checks), sum(c.points for c in checks), question.points,

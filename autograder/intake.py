@@ -143,7 +143,7 @@ def read_submission(submitted: Path, student: str, problem: str) -> HandedIn:
 
 def _shown(name: str) -> str:
     """Return a name from the disk as it may stand in a sentence: it can hold any byte but two."""
-    return "".join(c if c.isprintable() else "\ufffd" for c in name[:100]) or "An empty name"
+    return "".join(c if c.isprintable() else "\ufffd" for c in name) or "An empty name"
 
 
 def _open(name: str, folder: int, wanted: int, stack: ExitStack) -> int:

@@ -14,6 +14,7 @@ import base64
 import json
 import math
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -35,9 +36,9 @@ LONG_LIST = 500
 """Items from which on a list of numbers, or of equally long lists of them, travels as an array."""
 
 DTYPES = frozenset(
-    "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 "
-    "float16 float32 float64 complex64 complex128".split()
-)
+    ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
+     "float16", "float32", "float64", "complex64", "complex128")
+)  # fmt: skip
 
 
 class ProtocolError(Exception):
@@ -176,7 +177,7 @@ def _decode(tree: Any, arrays: list[np.ndarray], budget: list[int], depth: int) 
     raise ProtocolError("unknown kind of value")
 
 
-def send(sock: socket.socket, message: dict[str, Any], arrays: list[np.ndarray] = []) -> None:
+def send(sock: socket.socket, message: dict[str, Any], arrays: Sequence[np.ndarray] = ()) -> None:
     """Send one frame. `message` must be JSON; `arrays` are those its values refer to."""
     header = message | {"arrays": [[a.dtype.name, list(a.shape)] for a in arrays]}
     payload = json.dumps(header).encode()
@@ -185,7 +186,7 @@ def send(sock: socket.socket, message: dict[str, Any], arrays: list[np.ndarray] 
     sock.sendall(struct.pack("<I", len(payload)) + payload)
     for array in arrays:
         if array.size:
-            sock.sendall(memoryview(array.reshape(-1)).cast("B"))
+            sock.sendall(array.reshape(-1).view(np.uint8).data)
 
 
 def receive(sock: socket.socket) -> tuple[dict[str, Any], list[np.ndarray]]:
@@ -208,8 +209,7 @@ def receive(sock: socket.socket) -> tuple[dict[str, Any], list[np.ndarray]]:
     if sum(size for _, _, size in layouts) > MAX_ARRAYS:
         raise ProtocolError("arrays too large")
     return message, [
-        np.frombuffer(_receive_exactly(sock, size), dtype).reshape(shape)
-        for dtype, shape, size in layouts
+        np.frombuffer(_receive_exactly(sock, size), dtype).reshape(shape) for dtype, shape, size in layouts
     ]
 
 

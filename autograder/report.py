@@ -30,9 +30,12 @@ def print_class(console: Console, results: Sequence[Result]) -> None:
     for result in results:
         score = "–" if result.score is None else f"{result.score:g}"
         table.add_row(
-            Text(result.student), result.problem, f"{score} / {result.max_score:g}", Text(what_went_wrong(result)),
+            Text(result.student),
+            result.problem,
+            f"{score} / {result.max_score:g}",
+            Text(what_went_wrong(result)),
             style=STYLES[result.status],
-        )  # fmt: skip
+        )
     console.print(table)
     counts = Counter(result.status for result in results)
     summary = [f"{len(results)} submissions", f"{counts['graded']} graded"]

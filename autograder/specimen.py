@@ -70,10 +70,7 @@ def slip(problem: Problem, question: str, name: str) -> str:
 def _needed(tree: ast.Module, name: str) -> list[ast.stmt]:
     """Return the top-level statements that define `name` and all that it uses, in their order."""
     definitions = {
-        defined: node
-        for node in tree.body
-        for defined in _defines(node)
-        if not _belongs_to_engine(node)
+        defined: node for node in tree.body for defined in _defines(node) if not _belongs_to_engine(node)
     }
     wanted, found = [name], set()
     while wanted:
@@ -99,9 +96,7 @@ def _belongs_to_engine(node: ast.stmt) -> bool:
 
 def _parts(node: ast.stmt) -> Iterable[ast.AST]:
     """Leave out decorators, which register a slip and belong to the grader."""
-    return (
-        [node.args, *node.body] if isinstance(node, ast.FunctionDef) else ast.iter_child_nodes(node)
-    )
+    return [node.args, *node.body] if isinstance(node, ast.FunctionDef) else ast.iter_child_nodes(node)
 
 
 def _defines(node: ast.stmt) -> list[str]:
@@ -149,7 +144,7 @@ class _Renamer(ast.NodeTransformer):
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:
         node.name = self.names.get(node.name, node.name)
         inner = _Renamer({k: v for k, v in self.names.items() if k not in _locals(node)})
-        node.args = self.generic_visit(node.args)
+        self.generic_visit(node.args)
         node.body = [inner.visit(statement) for statement in node.body]
         return node
 

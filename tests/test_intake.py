@@ -195,6 +195,7 @@ class TestUntouched:
             "iou = max",
             "%%time\ndef iou(x):\n    return x",
             "def iou(x):\n    pass\ndef iou(x):\n    return x",
+            'def iou(x):\n    """Return x."""\n    return x',
             "def iou(x):\n    return " + "-(" * 60 + "x" + ")" * 60,
             "def iou(x):\n    return x" + "+1" * 900,
             "def iou(x):\n    return x" + "+1" * 2_000,

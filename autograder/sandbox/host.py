@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import select
 import shutil
@@ -105,19 +106,17 @@ class Sandbox:
             except SandboxError as error:
                 failures.append(f"{bwrap}: {error}")
         raise SandboxError(
-            "The strict sandbox can't start: " + ("; ".join(failures) or "there is no bubblewrap")
+            "The strict sandbox can't start: "
+            + ("; ".join(failures) or "there is no bubblewrap")
             + ". 'convgrade doctor' says what to do."
         )
 
     def _launch(self, command: Any, where: Any, imports: tuple[str, ...]) -> Any:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         settings = {"control_fd": theirs.fileno(), "imports": imports, "isolation": self.level}
-        arguments = (where, json.dumps(settings))
-        if self.level == "strict":
-            arguments = (*arguments, theirs.fileno())
         with tempfile.TemporaryFile() as log:
             process = subprocess.Popen(
-                command(*arguments),
+                command(where, json.dumps(settings)),
                 env={} if self.level == "strict" else isolation.environment(str(self._folder)),
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
@@ -280,9 +279,7 @@ class Job:
             self.student_seconds += time.perf_counter() - began
         return reply, out, self._was_interrupted()
 
-    def _receive_reply(
-        self, outputs: list[dict[str, Any]] | None
-    ) -> tuple[dict[str, Any], list[Any]]:
+    def _receive_reply(self, outputs: list[dict[str, Any]] | None) -> tuple[dict[str, Any], list[Any]]:
         received = 0
         while True:
             message, arrays = protocol.receive(self._channel)
@@ -318,15 +315,11 @@ class Job:
             return self._ended
         report: dict[str, Any] = {}
         self._control.settimeout(_HOST_PATIENCE)
-        try:
+        with contextlib.suppress(OSError):  # the watcher may have ended already; its report waits
             self._control.send(b"end")
-        except OSError:
-            pass  # the watcher has ended the process already, and its report waits below
-        try:
+        with contextlib.suppress(OSError):
             while data := self._control.recv(4096):
                 report |= json.loads(data)
-        except OSError:
-            pass
         self._control.close()
         self._channel.close()
         if self._folder:

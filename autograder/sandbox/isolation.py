@@ -6,12 +6,10 @@ of its own with limits, a clean environment and a temporary folder).
 
 from __future__ import annotations
 
-import functools
 import os
 import shutil
 import site
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -59,13 +57,12 @@ def site_folders() -> list[Path]:
     return [path for path in found if path.is_dir()]
 
 
-def strict_command(bwrap: str, settings: str, inherited: int) -> list[str]:
+def strict_command(bwrap: str, settings: str) -> list[str]:
     """Return the command that starts the warm process behind all walls.
 
     Args:
         bwrap: the bubblewrap program.
         settings: the warm process's argument.
-        inherited: the file descriptor that it keeps.
     """
     walls = [
         "--unshare-user", "--unshare-all", "--die-with-parent", "--new-session",
@@ -136,9 +133,9 @@ def _filesystem() -> list[str]:
         arguments += ["--ro-bind-try", name, name]
     if not _prefix_is_system():
         arguments += ["--ro-bind", sys.base_prefix, "/python"]
-    for number, folder in enumerate(site_folders()):
-        arguments += ["--ro-bind", str(folder), f"/site/{number}"]
-        if (folder / "autograder").exists():
+    for number, packages in enumerate(site_folders()):
+        arguments += ["--ro-bind", str(packages), f"/site/{number}"]
+        if (packages / "autograder").exists():
             arguments += ["--tmpfs", f"/site/{number}/autograder"]
     for name in ENGINE_FILES:
         arguments += ["--ro-bind", str(_PACKAGE / name), f"/engine/autograder/{name}"]

@@ -79,9 +79,7 @@ def adopt_orphans() -> None:
 def enter_namespaces() -> None:
     """Give this process's children namespaces of their own: user, mounts, pids, ipc, names, network."""
     uid, gid = os.getuid(), os.getgid()
-    flags = (
-        _CLONE_NEWUSER | _CLONE_NEWNS | _CLONE_NEWPID | _CLONE_NEWIPC | _CLONE_NEWUTS | _CLONE_NEWNET
-    )
+    flags = _CLONE_NEWUSER | _CLONE_NEWNS | _CLONE_NEWPID | _CLONE_NEWIPC | _CLONE_NEWUTS | _CLONE_NEWNET
     _check(_libc().unshare(flags), "unshare")
     Path("/proc/self/setgroups").write_text("deny")
     Path("/proc/self/uid_map").write_text(f"{uid} {uid} 1")

@@ -11,7 +11,6 @@ import io
 import random
 import socket
 import sys
-import time
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -73,7 +72,7 @@ OUTPUTS = _Outputs()
 
 
 class _Publisher(DisplayPublisher):
-    def publish(self, data: dict, metadata: dict | None = None, **_: Any) -> None:
+    def publish(self, data: Any, metadata: Any = None, *_: Any, **__: Any) -> None:
         OUTPUTS.rich({"output_type": "display_data", "data": data, "metadata": metadata or {}})
 
 
@@ -82,9 +81,7 @@ class _Hook(DisplayHook):
         pass
 
     def write_format_data(self, format_dict: dict, md_dict: dict | None = None) -> None:
-        OUTPUTS.rich(
-            {"output_type": "execute_result", "data": format_dict, "metadata": md_dict or {}}
-        )
+        OUTPUTS.rich({"output_type": "execute_result", "data": format_dict, "metadata": md_dict or {}})
 
 
 class _Compiler(CachingCompiler):
@@ -151,9 +148,10 @@ def serve(shell: _Shell, channel: socket.socket, seed: int) -> None:
             message, arrays = protocol.receive(channel)
         except EOFError:
             return
+        out: list[np.ndarray] = []
         match message["do"]:
             case "cell":
-                reply, out = _run_cell(shell, message), []
+                reply = _run_cell(shell, message)
             case "call":
                 reply, out = _call(shell, message, arrays)
             case "read":

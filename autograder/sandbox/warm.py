@@ -11,6 +11,7 @@ the student's processes and kills all of it; the host steers the watcher over a 
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib
 import json
@@ -56,7 +57,8 @@ def main() -> None:
         if os.fork() == 0:
             control.close()
             try:
-                job = Job(json.loads(request), strict, syscall_filter, *descriptors)
+                data_fd, control_fd = descriptors
+                job = Job(json.loads(request), strict, syscall_filter, data_fd, control_fd)
                 job.run(shell)
             finally:
                 os._exit(0)
@@ -196,10 +198,8 @@ class Job:
 
 
 def _report(control: socket.socket, message: dict[str, Any]) -> None:
-    try:
+    with contextlib.suppress(OSError):  # the host may be gone, and nobody waits for this report
         control.send(json.dumps(message).encode())
-    except OSError:
-        pass  # the host is gone, and nobody waits for this report
 
 
 def _end_tree(student: int, proc: int | None) -> int:
@@ -221,10 +221,8 @@ def _end_orphans(proc: int | None) -> None:
 
 
 def _kill(pid: int) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
 
 
 def _tree(root: int, proc: int | None) -> list[int]:
