@@ -15,6 +15,7 @@ import json
 import math
 import struct
 from collections.abc import Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,12 @@ MAX_NODES = 200_000
 """Values in one frame, nested ones counted one by one."""
 MAX_DEPTH = 40
 """Levels of nesting in one value."""
+MAX_KEYS = 4_096
+"""Keys of dicts in one frame: keys made to collide cost time that grows with the square of their number."""
+MAX_AXES = 16
+"""Axes of one array."""
+MAX_INT_BITS = 2_048
+"""Bits of one integer: fewer digits than the shortest that Python may be set to refuse to print."""
 
 LONG_LIST = 500
 """Items from which on a list of numbers, or of equally long lists of them, travels as an array."""
@@ -52,35 +59,51 @@ class Opaque:
     type_name: str
 
 
+@dataclass
+class _Budget:
+    """What one value may still hold."""
+
+    nodes: int = MAX_NODES
+    keys: int = MAX_KEYS
+
+    def spend(self, depth: int) -> bool:
+        """Take a value at `depth` into account; return False where it is one too many."""
+        self.nodes -= 1
+        return self.nodes >= 0 and depth <= MAX_DEPTH
+
+    def spend_keys(self, number: int) -> bool:
+        self.keys -= number
+        return self.keys >= 0
+
+
 def encode(value: Any) -> tuple[Any, list[np.ndarray]]:
     """Return the JSON form of `value` and the arrays that travel beside it."""
     arrays: list[np.ndarray] = []
-    budget = [MAX_NODES]
-    return _encode(value, arrays, budget, 0), arrays
+    return _encode(value, arrays, _Budget(), 0), arrays
 
 
-def _encode(value: Any, arrays: list[np.ndarray], budget: list[int], depth: int) -> Any:
-    budget[0] -= 1
-    if budget[0] < 0 or depth > MAX_DEPTH:
+def _encode(value: Any, arrays: list[np.ndarray], budget: _Budget, depth: int) -> Any:
+    if not budget.spend(depth):
         return {"t": "opaque", "type": "a value nested too deeply or too large to read"}
     kind = type(value)
     if value is None or kind is bool or kind is str:
         return value
-    # A subclass is sent as the plain value that it holds, whatever its methods say about it.
+    # A subclass is sent as the plain value that it holds, whatever its methods say about it. numpy's own
+    # strings and bytes are such subclasses, and come first since they are numpy scalars too.
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, bytes):
+        return {"t": "bytes", "v": base64.b64encode(value).decode()}
     if isinstance(value, np.generic | np.ndarray):
         return _encode_array(value, arrays)
     if isinstance(value, int):
-        plain = int.__int__(value)
-        return plain if -(2**63) <= plain < 2**63 else {"t": "int", "hex": hex(plain)[:4096]}
+        return _encode_int(int.__int__(value))
     if isinstance(value, float):
         plain_float = float.__float__(value)
         return plain_float if math.isfinite(plain_float) else {"t": "float", "v": repr(plain_float)}
-    if isinstance(value, str):
-        return str.__str__(value)
     if isinstance(value, complex):
-        return {"t": "complex", "v": [repr(value.real), repr(value.imag)]}
-    if isinstance(value, bytes):
-        return {"t": "bytes", "v": base64.b64encode(value).decode()}
+        plain_complex = complex.__complex__(value)
+        return {"t": "complex", "v": [repr(plain_complex.real), repr(plain_complex.imag)]}
     if isinstance(value, list) and len(value) >= LONG_LIST:
         table = _as_table(value)
         if table is not None:
@@ -92,6 +115,8 @@ def _encode(value: Any, arrays: list[np.ndarray], budget: list[int], depth: int)
         ]
         return items if isinstance(value, list) else {"t": "tuple", "v": items}
     if isinstance(value, dict):
+        if not budget.spend_keys(dict.__len__(value)):
+            return {"t": "opaque", "type": "dict too large to read"}
         return {
             "t": "dict",
             "v": [
@@ -113,68 +138,104 @@ def _as_table(value: list) -> np.ndarray | None:
     return table if table.dtype.kind in "biuf" else None
 
 
+def _encode_int(value: int) -> Any:
+    if -(2**63) <= value < 2**63:
+        return value
+    if value.bit_length() > MAX_INT_BITS:
+        return {"t": "opaque", "type": "int too large to read"}
+    return {"t": "int", "hex": hex(value)}
+
+
 def _encode_array(value: np.generic | np.ndarray, arrays: list[np.ndarray]) -> Any:
     array = np.asarray(value)
     if array.dtype.name not in DTYPES:
         return {"t": "opaque", "type": f"numpy array of {array.dtype.name[:40]}"}
     if array.nbytes + sum(other.nbytes for other in arrays) > MAX_ARRAYS:
         return {"t": "opaque", "type": "array too large to read"}
-    arrays.append(np.array(array, order="C", copy=None, subok=False))
+    if array.ndim > MAX_AXES:
+        return {"t": "opaque", "type": f"array with more than {MAX_AXES} axes"}
+    # The name of a dtype, which is all that is sent, does not say in which order its bytes are.
+    native = array.dtype.newbyteorder("=")
+    arrays.append(np.array(array, native, order="C", copy=None, subok=False))
     return {"t": "scalar" if isinstance(value, np.generic) else "array", "i": len(arrays) - 1}
 
 
-def decode(tree: Any, arrays: list[np.ndarray]) -> Any:
+def decode(tree: Any, arrays: Sequence[np.ndarray]) -> Any:
     """Return the value whose JSON form is `tree`.
 
     Raises:
         ProtocolError: `tree` is not what `encode` makes.
     """
-    return _decode(tree, arrays, [MAX_NODES], 0)
+    return _decode(tree, list(arrays), _Budget(), 0)
 
 
-def _decode(tree: Any, arrays: list[np.ndarray], budget: list[int], depth: int) -> Any:
-    budget[0] -= 1
-    if budget[0] < 0 or depth > MAX_DEPTH:
+def _decode(tree: Any, arrays: list[np.ndarray | None], budget: _Budget, depth: int) -> Any:
+    if not budget.spend(depth):
         raise ProtocolError("value too large or nested too deeply")
-    if tree is None or isinstance(tree, bool | int | float | str):
+    if tree is None or isinstance(tree, bool | float | str):
         return tree
+    if isinstance(tree, int):
+        return _checked_int(tree)
     if isinstance(tree, list):
         return [_decode(item, arrays, budget, depth + 1) for item in tree]
     try:
         match tree["t"]:
             case "int":
-                return int(tree["hex"], 16)
+                return _checked_int(int(_text(tree["hex"]), 16))
             case "float":
                 return {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}[tree["v"]]
             case "complex":
                 real, imaginary = tree["v"]
-                return complex(float(real), float(imaginary))
+                return complex(float(_text(real)), float(_text(imaginary)))
             case "bytes":
                 return base64.b64decode(tree["v"], validate=True)
             case "tuple":
-                return tuple(_decode(item, arrays, budget, depth + 1) for item in tree["v"])
+                return tuple(_decode(item, arrays, budget, depth + 1) for item in _items(tree["v"]))
             case "dict":
-                pairs = [
-                    (
-                        _decode(key, arrays, budget, depth + 1),
-                        _decode(item, arrays, budget, depth + 1),
-                    )
-                    for key, item in tree["v"]
-                ]
-                return dict(pairs)
+                if not budget.spend_keys(len(_items(tree["v"]))):
+                    raise ProtocolError("too many keys")
+                return {
+                    _decode(key, arrays, budget, depth + 1): _decode(item, arrays, budget, depth + 1)
+                    for key, item in map(_items, tree["v"])
+                }
             case "array" | "scalar" as kind:
-                index = tree["i"]
-                if type(index) is not int or not 0 <= index < len(arrays):
-                    raise ProtocolError("no such array")
-                array = arrays[index]
+                array = _take(arrays, tree["i"])
                 if kind == "scalar" and array.ndim:
                     raise ProtocolError("a scalar with axes")
                 return array[()] if kind == "scalar" else array
             case "opaque":
-                return Opaque("".join(c for c in str(tree["type"])[:80] if c.isprintable()))
+                return Opaque("".join(c for c in _text(tree["type"])[:80] if c.isprintable()))
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise ProtocolError(f"malformed value: {type(error).__name__}") from error
     raise ProtocolError("unknown kind of value")
+
+
+def _checked_int(value: int) -> int:
+    if value.bit_length() > MAX_INT_BITS:
+        raise ProtocolError("integer too large")
+    return value
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or len(value) > MAX_INT_BITS:
+        raise TypeError("not a short text")
+    return value
+
+
+def _items(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise TypeError("not a list")
+    return value
+
+
+def _take(arrays: list[np.ndarray | None], index: Any) -> np.ndarray:
+    """Return an array that no other part of the value is: what repeats one fills memory when it is copied."""
+    if type(index) is not int or not 0 <= index < len(arrays):
+        raise ProtocolError("no such array")
+    array, arrays[index] = arrays[index], None
+    if array is None:
+        raise ProtocolError("an array twice")
+    return array
 
 
 def send(sock: socket.socket, message: dict[str, Any], arrays: Sequence[np.ndarray] = ()) -> None:
@@ -202,24 +263,31 @@ def receive(sock: socket.socket) -> tuple[dict[str, Any], list[np.ndarray]]:
         raise ProtocolError("message too large")
     try:
         message = json.loads(_receive_exactly(sock, length))
-        announced = message.pop("arrays")
+        announced = _items(message.pop("arrays"))
         layouts = [_layout(dtype, shape) for dtype, shape in announced]
     except (ValueError, RecursionError, TypeError, AttributeError, KeyError) as error:
         raise ProtocolError(f"malformed message: {type(error).__name__}") from error
-    if sum(size for _, _, size in layouts) > MAX_ARRAYS:
+    if len(layouts) > MAX_NODES or sum(size for _, _, size in layouts) > MAX_ARRAYS:
         raise ProtocolError("arrays too large")
-    return message, [
-        np.frombuffer(_receive_exactly(sock, size), dtype).reshape(shape) for dtype, shape, size in layouts
-    ]
+    return message, [_array(_receive_exactly(sock, size), dtype, shape) for dtype, shape, size in layouts]
 
 
 def _layout(dtype: Any, shape: Any) -> tuple[np.dtype, tuple[int, ...], int]:
-    if dtype not in DTYPES or not isinstance(shape, list) or len(shape) > 16:
+    if dtype not in DTYPES or not isinstance(shape, list) or len(shape) > MAX_AXES:
         raise ValueError("not an array this protocol carries")
-    if any(type(n) is not int or not 0 <= n < 2**40 for n in shape):
+    if any(type(n) is not int or n < 0 for n in shape):
         raise ValueError("not a shape")
     resolved = np.dtype(dtype)
     return resolved, tuple(shape), resolved.itemsize * math.prod(shape)
+
+
+def _array(data: bytearray, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
+    try:
+        array = np.frombuffer(data, dtype).reshape(shape)
+    except (ValueError, OverflowError) as error:  # no data, but axes longer than numpy can count
+        raise ProtocolError("not a shape") from error
+    # A byte that is neither 0 nor 1 is a truth value that equals neither True nor False.
+    return array.view(np.uint8) != 0 if dtype == bool else array
 
 
 def _receive_exactly(sock: socket.socket, size: int) -> bytearray:

@@ -265,7 +265,11 @@ class Job:
         self._next_id += 1
         began = time.perf_counter()
         limits = self._limits
-        clock = {"wall": limits.wall_seconds, "cpu": cpu_seconds or limits.cpu_seconds}
+        clock = {
+            "id": self._next_id,
+            "wall": limits.wall_seconds,
+            "cpu": cpu_seconds or limits.cpu_seconds,
+        }
         self._channel.settimeout(limits.wall_seconds + _HOST_PATIENCE)
         try:
             self._control.send(json.dumps(clock).encode())
@@ -302,7 +306,8 @@ class Job:
             report = self._control.recv(4096)
             if not report:
                 break
-            interrupted |= "interrupted" in json.loads(report)
+            # A report on an earlier request may come late: it was answered just before its interrupt.
+            interrupted |= json.loads(report).get("interrupted") == self._next_id
         return interrupted
 
     def _lost(self, reason: str | None = None) -> Lost:

@@ -69,7 +69,7 @@ def strict_command(bwrap: str, settings: str) -> list[str]:
         "--hostname", "sandbox", "--cap-drop", "ALL", "--clearenv",
     ]  # fmt: skip
     walls += [part for pair in environment("/tmp").items() for part in ("--setenv", *pair)]
-    warm = [_inner_python(), "-I", "-S", "-c", _START, _site_argument(), settings]
+    warm = [_inner_python(), *_PYTHON_OPTIONS, _START, _site_argument(), settings]
     fresh = ["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]
     if os.geteuid() != 0:
         return [bwrap, *walls, *_filesystem(), *fresh, "--remount-ro", "/", *warm]
@@ -87,6 +87,9 @@ def strict_command(bwrap: str, settings: str) -> list[str]:
     return [bwrap, "--die-with-parent", *view, *drop, inner_bwrap, *walls, *again, *warm]
 
 
+# Nothing from the user's own packages, the working folder or a .pth file; unlike -I, they leave the
+# environment's PYTHONHASHSEED in force.
+_PYTHON_OPTIONS = ("-s", "-P", "-S", "-c")
 _START = (
     "import sys; sys.path[:0] = sys.argv.pop(1).split(':'); import site; site.sethelper(); "
     "from autograder.sandbox import warm; warm.main()"
@@ -96,7 +99,7 @@ _START = (
 def process_command(engine: Path, settings: str) -> list[str]:
     """Return the command that starts the warm process with no more walls than a process has."""
     folders = ":".join([str(engine), *map(str, site_folders())])
-    return [sys.executable, "-I", "-S", "-c", _START, folders, settings]
+    return [sys.executable, *_PYTHON_OPTIONS, _START, folders, settings]
 
 
 def copy_engine(folder: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import random
+import signal
 import socket
 import sys
 import warnings
@@ -148,15 +149,25 @@ def serve(shell: _Shell, channel: socket.socket, seed: int) -> None:
             message, arrays = protocol.receive(channel)
         except EOFError:
             return
-        out: list[np.ndarray] = []
-        match message["do"]:
-            case "cell":
-                reply = _run_cell(shell, message)
-            case "call":
-                reply, out = _call(shell, message, arrays)
-            case "read":
-                reply, out = _read(shell, message)
+        try:
+            reply, out = _answer(shell, message, arrays)
+        except KeyboardInterrupt as interrupt:  # it came just after the student's code was through
+            reply, out = _describe_exception(interrupt), []
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # while no student code runs, there is nothing to stop
         protocol.send(channel, reply | {"id": message["id"]}, out)
+
+
+def _answer(
+    shell: _Shell, message: dict[str, Any], arrays: list[np.ndarray]
+) -> tuple[dict[str, Any], list[np.ndarray]]:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    match message["do"]:
+        case "cell":
+            return _run_cell(shell, message), []
+        case "call":
+            return _call(shell, message, arrays)
+        case _:
+            return _read(shell, message)
 
 
 def _seed(seed: int) -> None:

@@ -71,11 +71,13 @@ class Clock:
     """What the host allows until it says otherwise.
 
     Attributes:
+        request: which of the host's requests it is for.
         wall_end: when the wall-clock time runs out, by `time.monotonic`.
         cpu_end: at how many seconds of the tree's processor time its share runs out.
         interrupted_at: when the student's process was asked to stop.
     """
 
+    request: int = 0
     wall_end: float | None = None
     cpu_end: float | None = None
     interrupted_at: float | None = None
@@ -127,7 +129,7 @@ class Job:
         channel = socket.socket(fileno=self.data_fd)
         try:
             jail.die_with_parent(signal.SIGKILL)
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
             null = os.open("/dev/null", os.O_RDWR)
             for descriptor in (0, 1, 2):
                 os.dup2(null, descriptor)
@@ -179,7 +181,8 @@ class Job:
 
     def _set_clock(self, order: dict[str, float]) -> None:
         if "wall" in order:
-            self.clock = Clock(time.monotonic() + order["wall"], self.cpu_peak + order["cpu"])
+            wall_end, cpu_end = time.monotonic() + order["wall"], self.cpu_peak + order["cpu"]
+            self.clock = Clock(int(order["id"]), wall_end, cpu_end)
         else:
             self.clock = Clock()
 
@@ -193,7 +196,7 @@ class Job:
             return
         if time.monotonic() > clock.wall_end or self.cpu_peak > clock.cpu_end:
             clock.interrupted_at = time.monotonic()
-            _report(control, {"interrupted": True})
+            _report(control, {"interrupted": clock.request})
             os.kill(student, signal.SIGINT)
 
 
