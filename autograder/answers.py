@@ -7,7 +7,7 @@ a generator or a one-element list is not a number.
 
 from __future__ import annotations
 
-import math
+import cmath
 from typing import Any
 
 import numpy as np
@@ -24,9 +24,18 @@ def agree(got: Any, want: Any, tolerance: float = TOLERANCE) -> bool:
 
 
 def difference(got: Any, want: Any, tolerance: float = TOLERANCE) -> str | None:
-    """Say in words how `got` differs from `want` without giving `want` away, or None where it does not."""
+    """Say in words how `got` differs from `want` without giving `want` away, or None where it does not.
+
+    Args:
+        got: an answer, of which nothing is known.
+        want: the right answer; its type says what an answer must be.
+
+    Raises:
+        TypeError: answers of `want`'s type have no convention to be compared by.
+    """
+    want = _scalar(want)
     if want is None or isinstance(want, str):
-        same = type(got) is type(want) and got == want
+        same = got is None if want is None else isinstance(got, str) and got == want
         return None if same else "it is another value"
     if isinstance(want, bool | np.bool_):
         truth = _scalar(got)
@@ -72,46 +81,73 @@ def _number_difference(got: Any, want: Any, tolerance: float) -> str | None:
     got = _scalar(got)
     if not _is_number(got):
         return f"it is {describe(got)}, where a number is expected"
-    if isinstance(want, int | np.integer):
-        # Exact, and safe for integers that no float holds.
-        return None if bool(got == int(want)) else "the number is another"
-    if isinstance(got, int | float | np.integer | np.floating) and not isinstance(want, complex):
-        try:
-            number = float(got)
-        except OverflowError:
-            return "the number is another"
-        if math.isnan(number) or math.isinf(number) or not math.isfinite(want):
-            same = number == want or (math.isnan(number) and math.isnan(want))
-            return None if same else "the number is another"
-        close = abs(number - float(want)) <= tolerance * max(1.0, abs(float(want)))
-        return None if close else "the number is another"
-    close = bool(abs(complex(got) - complex(want)) <= tolerance * max(1.0, abs(complex(want))))
-    return None if close else "the number is another"
+    # As Python's own numbers, since a small numpy type would round the other side to fit itself.
+    return None if _close(_builtin(got), _builtin(want), tolerance) else "the number is another"
+
+
+def _builtin(number: Any) -> Any:
+    return number.item() if isinstance(number, np.number) else number
+
+
+def _close(got: Any, want: Any, tolerance: float) -> bool:
+    """Say whether two of Python's numbers agree; integers, nan and infinity are met exactly or not at all."""
+    if got == want or (got != got and want != want):
+        return True
+    if isinstance(want, int) or not cmath.isfinite(want):
+        return False
+    try:
+        return abs(got - want) <= tolerance * max(1.0, abs(want))
+    except OverflowError:  # beyond every float
+        return False
 
 
 def _array_difference(got: Any, want: np.ndarray, tolerance: float) -> str | None:
     nested = isinstance(got, list | tuple)
     if not nested and not isinstance(got, np.ndarray):
         return f"it is {describe(got)}, where an array is expected"
+    size = _size(got)
+    if size is None:
+        return "it holds something else than numbers"
+    if nested and size > want.size:  # made an array, a list of large arrays could fill the memory
+        return "it holds more numbers than expected"
     try:
         array = np.asarray(got)
     except ValueError:
         return "its rows have different lengths"
     if array.dtype.kind not in "biufc":
         return "it holds something else than numbers"
-    if want.size == 0 and nested and array.size == 0:
+    if want.size == 0 and nested:
         return None  # nested lists can't say how long an axis beside an empty one is
     if array.ndim != want.ndim:
-        return f"it has {_axes(array.ndim)}, where {_axes(want.ndim)} are expected"
+        are = "is" if want.ndim == 1 else "are"
+        return f"it has {_axes(array.ndim)}, where {_axes(want.ndim)} {are} expected"
     if array.shape != want.shape:
         return "its shape is another"
     if (want.dtype.kind == "b") != (array.dtype.kind == "b"):
         return "it holds truth values" if array.dtype.kind == "b" else "it holds numbers, not truth values"
-    if want.dtype.kind in "biu":
-        return None if bool(np.all(array == want)) else "some of its values are others"
-    close = np.abs(array - want) <= tolerance * np.maximum(1.0, np.abs(want))
-    same = close | (array == want) | (np.isnan(array) & np.isnan(want))
+    same = array == want
+    if want.dtype.kind in "fc":
+        same |= _close_elements(array, want, tolerance)
     return None if bool(np.all(same)) else "some of its values are others"
+
+
+def _size(value: Any) -> int | None:
+    """Return how many numbers an array or nested lists hold, or None where they hold anything else."""
+    if isinstance(value, list | tuple):
+        sizes = [_size(item) for item in value]
+        return None if None in sizes else sum(size for size in sizes if size)
+    if isinstance(value, np.ndarray):
+        return value.size if value.dtype.kind in "biufc" else None
+    return 1 if _is_number(value) or isinstance(value, bool | np.bool_) else None
+
+
+def _close_elements(array: np.ndarray, want: np.ndarray, tolerance: float) -> np.ndarray:
+    """Say of each element whether it is near the expected one; nothing is near infinity, only nan near nan."""
+    precise = np.complex128 if "c" in array.dtype.kind + want.dtype.kind else np.float64
+    array, want = array.astype(precise), want.astype(precise)
+    with np.errstate(all="ignore"):  # an infinite answer is compared like any other
+        close = np.abs(array - want) <= tolerance * np.maximum(1.0, np.abs(want))
+    return (close & np.isfinite(want)) | (np.isnan(array) & np.isnan(want))
 
 
 def _axes(count: int) -> str:
@@ -119,9 +155,7 @@ def _axes(count: int) -> str:
 
 
 def _sequence_difference(got: Any, want: list | tuple, tolerance: float) -> str | None:
-    if isinstance(got, np.ndarray) and got.ndim:
-        got = list(got)
-    if not isinstance(got, list | tuple):
+    if not isinstance(got, list | tuple) and not (isinstance(got, np.ndarray) and got.ndim):
         return f"it is {describe(got)}, where a list or tuple is expected"
     if len(got) != len(want):
         return "its length is another"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from autograder.errors import CourseError
 ROOT = Path(__file__).resolve().parent.parent
 """The repository that this package is installed from."""
 GRADERS = Path(__file__).resolve().parent / "graders"
+
+_SECRET_BYTES = 64
 
 
 @dataclass(frozen=True)
@@ -104,12 +107,20 @@ class Course:
         return self.root / "results"
 
     def secret(self) -> bytes:
-        """Return the course's secret, from which hidden inputs are drawn; the first call creates it."""
+        """Return the course's secret, from which hidden inputs are drawn; the first call creates it.
+
+        Raises:
+            CourseError: it can't be read or written, or is not whole.
+        """
         path = self.root / ".convgrade_secret"
         try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            return path.read_bytes()
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(secrets.token_hex(32).encode())
-        return path.read_bytes()
+            with contextlib.suppress(FileExistsError):
+                descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+                with os.fdopen(descriptor, "wb") as file:
+                    file.write(secrets.token_hex(_SECRET_BYTES // 2).encode())
+            found = path.read_bytes()
+        except OSError as error:
+            raise CourseError(f"Could not read or write {path}: {error.strerror}.") from error
+        if len(found) < _SECRET_BYTES:  # the disk was full, or another run is just writing it
+            raise CourseError(f"{path} is not whole. Restore it, or remove it and grade everything again.")
+        return found

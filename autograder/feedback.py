@@ -81,17 +81,22 @@ def safe_message(kinds: Sequence[str], text: str, source: str) -> str:
         text: the exception's own text, unverified.
         source: the student's code.
     """
-    known = [kind for kind in kinds if isinstance(getattr(builtins, kind, None), type)]
-    name = known[0] if known else "an exception"
+    name = next((kind for kind in kinds if kind in _EXCEPTIONS), "an exception")
     allowed = _PYTHON_WORDS | set(re.findall(r"[A-Za-z_]+", source))
     words = re.sub(
         r"[A-Za-z_]+|[0-9][0-9_.eE+-]*",
         lambda match: match.group() if match.group() in allowed else "…",
         text[:MAX_MESSAGE],
     )
-    words = re.sub(r"(…[\s,.:;'\"()\[\]{}x-]*){2,}", "… ", words)
-    words = "".join(c for c in words if c.isprintable() and (c.isascii() or c == "…")).strip(" …")
+    words = re.sub(r"[^ -~…]+", " ", words)  # not joined, which could make a new word of two
+    words = re.sub(r"(…[\s,.:;'\"()\[\]{}x-]*){2,}", "… ", words).strip(" …")
     return f"{name}: {words}" if words else name
+
+
+_EXCEPTIONS = frozenset(
+    name for name, value in vars(builtins).items()
+    if isinstance(value, type) and issubclass(value, BaseException)
+)  # fmt: skip
 
 
 _PYTHON_TEXT = """
@@ -117,8 +122,9 @@ _PYTHON_WORDS = frozenset(_PYTHON_TEXT.split())
 
 
 def describe_place(source: str, line: int) -> str:
-    """Quote the line of the student's own cell that raised."""
-    lines = source.splitlines()
+    """Quote the line of the student's own cell that raised; empty where there is no such line."""
+    lines = re.split("\r\n|\r|\n", source)  # the line ends that Python counts
     if not 1 <= line <= len(lines):
         return ""
-    return f" in line {line}: `{lines[line - 1].strip()[:80]}`"
+    shown = "".join(c if c.isprintable() else " " for c in lines[line - 1]).strip()
+    return f" in line {line}: `{shown[:80]}`"

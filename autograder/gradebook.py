@@ -29,7 +29,7 @@ from nbgrader.coursedir import CourseDirectory
 from nbgrader.preprocessors import NbGraderPreprocessor
 from nbgrader.utils import capture_log
 from sqlalchemy.exc import SAWarning
-from traitlets import Bool
+from traitlets import Bool, List, Unicode
 from traitlets.config import Config, PyFileConfigLoader
 
 from autograder import batch, catalog, intake
@@ -175,6 +175,8 @@ def record(course: Course, submitted: Path, results: Iterable[Result]) -> None:
 def _record_problem(course: Course, submitted: Path, problem: str, results: Sequence[Result]) -> None:
     config = _load_config(course)
     with tempfile.TemporaryDirectory(prefix="convgrade-") as folder:
+        # What they were graded with; the course's own copy may be an older one.
+        config.CourseDirectory.source_directory = str(catalog.ROOT / "source")
         config.CourseDirectory.release_directory = f"{folder}/release"
         _run(GenerateAssignment, config, problem)  # registers its points, or those that changed
         for result in results:
@@ -186,16 +188,25 @@ def _record_problem(course: Course, submitted: Path, problem: str, results: Sequ
                 (staged / "timestamp.txt").write_text(timestamp, encoding="utf-8")
         config.CourseDirectory.submitted_directory = f"{folder}/submitted"
         config.Grade.stored_only = True
-        _run(Autograde, config, problem)
-        _feed_back(config, problem, [result.student for result in results])
+        try:
+            _run(Autograde, config, problem)
+        finally:  # it goes on after a failure, so the others are recorded
+            _run(FeedbackFor, config, problem, students=[result.student for result in results])
 
 
-def _feed_back(config: Config, problem: str, students: Sequence[str]) -> None:
-    everybody = CourseDirectory(config=config)
-    for student in students:
-        folder = everybody.format_path(everybody.autograded_directory, student, problem)
-        if Path(folder).is_dir():
-            _run(GenerateFeedback, config, problem, student)
+class FeedbackFor(GenerateFeedback):
+    """Writes the feedback of some students in one go, since starting takes as long as a page does."""
+
+    students = List(Unicode())
+
+    def init_notebooks(self) -> None:
+        """Find the students' notebooks; one that was not recorded is not among them."""
+        directory = self.coursedir
+        step, problem = directory.autograded_directory, directory.assignment_id
+        wanted = [directory.format_path(step, student, problem) for student in self.students]
+        if any(map(os.path.isdir, wanted)):
+            super().init_notebooks()
+        self.assignments = {folder: self.assignments[folder] for folder in wanted if folder in self.assignments}
 
 
 def _load_config(course: Course) -> Config:
@@ -207,18 +218,18 @@ def _load_config(course: Course) -> Config:
     return config
 
 
-def _run(converter: type[BaseConverter], config: Config, problem: str, student: str = "*") -> None:
+def _run(converter: type[BaseConverter], config: Config, problem: str, **settings: Any) -> None:
     """Run one of nbgrader's converters quietly.
 
     Raises:
         ConvGradeError: it failed.
     """
     _put_own_programs_on_path()
-    directory = CourseDirectory(config=config, assignment_id=problem, student_id=student)
+    directory = CourseDirectory(config=config, assignment_id=problem)
     log = logging.Logger("nbgrader", logging.WARNING)  # nobody's child: heard by capture_log alone
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SAWarning)  # about nbgrader's own order of work
-        outcome = capture_log(converter(coursedir=directory, config=config, force=True, log=log))
+        outcome = capture_log(converter(coursedir=directory, config=config, force=True, log=log, **settings))
     if not outcome["success"]:
         said = outcome.get("error", "") + outcome.get("log", "")
         reasons = re.findall(r"^ *([\w.]+(?:Error|Exception)\b.*)$", said, re.MULTILINE)

@@ -213,7 +213,7 @@ def replay(program: Function, args: tuple, kwargs: dict[str, Any]) -> Replay:
 
 def question(name: str, points: float, tolerance: float = answers.TOLERANCE) -> Question:
     """Begin a question: `name` is the student's function, `points` what it is worth."""
-    return Question(name, points, tolerance)
+    return Question(name, float(points), tolerance)
 
 
 @functools.cache

@@ -15,7 +15,6 @@ import json
 import math
 import struct
 from collections.abc import Sequence
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -287,7 +286,7 @@ def _array(data: bytearray, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarr
     except (ValueError, OverflowError) as error:  # no data, but axes longer than numpy can count
         raise ProtocolError("not a shape") from error
     # A byte that is neither 0 nor 1 is a truth value that equals neither True nor False.
-    return array.view(np.uint8) != 0 if dtype == bool else array
+    return array.view(np.uint8).astype(bool) if dtype.kind == "b" else array
 
 
 def _receive_exactly(sock: socket.socket, size: int) -> bytearray:

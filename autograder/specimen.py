@@ -148,6 +148,11 @@ class _Renamer(ast.NodeTransformer):
         node.body = [inner.visit(statement) for statement in node.body]
         return node
 
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.ClassDef:
+        node.name = self.names.get(node.name, node.name)
+        self.generic_visit(node)
+        return node
+
     def visit_Lambda(self, node: ast.Lambda) -> ast.Lambda:
         arguments = {argument.arg for argument in ast.walk(node.args) if isinstance(argument, ast.arg)}
         inner = _Renamer({k: v for k, v in self.names.items() if k not in arguments})

@@ -15,6 +15,10 @@ from autograder.sandbox.isolation import Level
 SECRET = b"a secret for tests"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-goldens", action="store_true", help="rewrite tests/golden")
+
+
 @pytest.fixture(scope="session")
 def level() -> Level:
     """The strongest isolation that works here."""
