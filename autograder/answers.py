@@ -142,7 +142,7 @@ def _size(value: Any) -> int | None:
 
 
 def _close_elements(array: np.ndarray, want: np.ndarray, tolerance: float) -> np.ndarray:
-    """Say of each element whether it is near the expected one; nothing is near infinity, only nan near nan."""
+    """Say of each element whether it is near the expected one; only nan is near nan, nothing infinity."""
     precise = np.complex128 if "c" in array.dtype.kind + want.dtype.kind else np.float64
     array, want = array.astype(precise), want.astype(precise)
     with np.errstate(all="ignore"):  # an infinite answer is compared like any other

@@ -13,13 +13,23 @@ import importlib.metadata
 import json
 import os
 import platform
+import signal
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+import traceback
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    BrokenExecutor,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    wait,
+)
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import nbformat
 
@@ -32,6 +42,9 @@ from autograder.sandbox import isolation
 from autograder.sandbox.host import Limits, Sandbox
 from autograder.sandbox.isolation import Level
 from autograder.submission import SandboxSubmission
+
+if TYPE_CHECKING:
+    from traitlets.config import Config
 
 _VERSIONED = ("numpy", "tensorflow", "tensorflow-cpu", "keras", "ipython", "pytest")
 
@@ -204,7 +217,8 @@ def fingerprint(problem: Problem, secret: bytes, level: Level) -> str:
     engine = sorted(Path(autograder.__file__).parent.glob("*.py"))
     engine += sorted(Path(isolation.__file__).parent.glob("*.py"))
     digest = hashlib.sha256()
-    for path in [problem.grader, problem.notebook, problem.release, *engine]:
+    # The authored file counts as well: graders run its provided cells.
+    for path in [problem.grader, problem.source, problem.notebook, problem.release, *engine]:
         if path.is_file():
             digest.update(hashlib.sha256(path.read_bytes()).digest())
     settings = [level, versions(), hashlib.sha256(secret).hexdigest()]
@@ -270,30 +284,119 @@ def plan(
 
 def grade_all(batch: Batch, jobs: int) -> Iterator[Graded]:
     """Grade a batch in `jobs` processes and yield what is finished, in the order it finishes."""
-    if not batch.work:
-        return
-    with ProcessPoolExecutor(min(jobs, len(batch.work)), mp_context=get_context("spawn")) as executor:
-        yield from run(batch.work, executor)
+
+    def start(slots: int) -> Executor:
+        # An interrupt ends a worker without a word; the process that waits for it has the last one.
+        quietly = (signal.SIGINT, signal.SIG_DFL)
+        return ProcessPoolExecutor(slots, get_context("spawn"), signal.signal, quietly)
+
+    yield from run(batch.work, jobs, start)
 
 
-def run(work: Iterable[Work], executor: Executor) -> Iterator[Graded]:
-    """Grade `work` with any executor; what a lost worker had in hand could not be checked."""
-    futures: dict[Future[Graded], Work] = {executor.submit(grade_one, item): item for item in work}
-    for future in as_completed(futures):
-        item = futures[future]
-        try:
-            yield future.result()
-        except BrokenProcessPool:
-            yield _lost(item, "The process that graded it was lost; run the command again.")
+def run(work: Iterable[Work], slots: int, start: Callable[[int], Executor]) -> Iterator[Graded]:
+    """Grade `work` with executors of any kind, and yield what is finished.
+
+    A worker that dies takes its executor with it. What was in hand then is tried again, each alone, and
+    only what its worker dies of again could not be checked.
+
+    Args:
+        slots: how many to grade at a time; one more is handed out when one that is finished was taken.
+        start: starts an executor with that many workers.
+    """
+    waiting = deque(work)
+    while waiting:
+        suspects = yield from _until_a_worker_dies(waiting, slots, start)
+        for suspect in suspects:
+            if (yield from _until_a_worker_dies(deque([suspect]), 1, start)):
+                yield _not_checked(suspect, "The process that graded it died twice; run the command again.")
 
 
-def _lost(work: Work, why: str) -> Graded:
+def _until_a_worker_dies(
+    waiting: deque[Work], slots: int, start: Callable[[int], Executor]
+) -> Generator[Graded, None, list[Work]]:
+    """Grade and take away what is waiting; return what was in hand when a worker died, if one did."""
+    in_hand: dict[Future[Graded], Work] = {}
+    lost: list[Work] = []
+    with start(min(slots, len(waiting))) as executor:
+        while in_hand or (waiting and not lost):
+            while waiting and len(in_hand) < slots and not lost:
+                try:
+                    in_hand[executor.submit(grade_one, waiting[0])] = waiting[0]
+                except BrokenExecutor:  # one died with nothing in hand, or a moment ago
+                    break
+                waiting.popleft()
+            if not in_hand:
+                break
+            finished, _ = wait(in_hand, return_when=FIRST_COMPLETED)
+            for future in finished:
+                item = in_hand.pop(future)
+                try:
+                    graded = future.result()
+                except BrokenExecutor:
+                    lost.append(item)
+                    continue
+                except Exception as error:  # a fault of the engine's own stops nobody else's grading
+                    graded = _not_checked(
+                        item,
+                        f"The engine failed: {type(error).__name__}. The submission's log says where; "
+                        "please report it.",
+                        "".join(traceback.format_exception(error)),
+                    )
+                yield graded
+    return lost
+
+
+def _not_checked(work: Work, why: str, detail: str = "") -> Graded:
     result = Result(
         work.course, work.student, work.problem, "could_not_check", None, 0.0, notes=[why],
-        isolation=work.level, submission_sha256=work.handed_in.sha256,
+        isolation=work.level, seed=seed_of(work.problem), submission_sha256=work.handed_in.sha256,
         grader_sha256=work.grader_sha256, versions=versions(),
     )  # fmt: skip
-    return Graded(result, detail=why)
+    return Graded(result, detail=detail or why)
+
+
+def load_config(course: Course) -> Config:
+    """Return nbgrader's settings of a course, without importing nbgrader.
+
+    Raises:
+        CourseError: they do not load.
+    """
+    from traitlets.config import PyFileConfigLoader
+
+    try:
+        config = PyFileConfigLoader("nbgrader_config.py", path=str(course.root)).load_config()
+    except Exception as error:  # the file is the instructor's own Python
+        raise CourseError(f"{course.root / 'nbgrader_config.py'} does not load: {error}") from error
+    config.CourseDirectory.root = str(course.root)
+    return config
+
+
+def unrecorded(course: Course, results: Iterable[Result]) -> list[Result]:
+    """Return the results that are not, or not all, in nbgrader's hands yet.
+
+    Recording writes the gradebook, then the notebook with scores, then the feedback, each of which is
+    younger than its result then.
+    """
+    gradebook = _written_at(course.root / "gradebook.db")
+
+    def is_recorded(result: Result) -> bool:
+        place = Path(result.student, result.problem, result.problem)
+        traces = [
+            gradebook,
+            _written_at(course.root / "autograded" / place.with_suffix(".ipynb")),
+            _written_at(course.root / "feedback" / place.with_suffix(".html")),
+        ]
+        return min(traces) >= _written_at(course.results / result.student / f"{result.problem}.json")
+
+    return [r for r in results if r.status != "could_not_check" and not is_recorded(r)]
+
+
+def _written_at(path: Path) -> int:
+    """Return when a file was last written, in nanoseconds; 0 where there is none."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def choose_level(wanted: str, try_level: Callable[[Level], object]) -> tuple[Level, str]:

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from autograder import __version__, catalog
 from autograder.catalog import Course, Problem
 from autograder.errors import ConvGradeError
-from autograder.results import Result
+from autograder.results import Result, write_atomically
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -26,6 +26,8 @@ app = typer.Typer(
     epilog="New here? Try `convgrade demo`, then `convgrade doctor`.",
 )
 COULD_NOT_CHECK, USAGE = 1, 2
+INTERRUPTED = 130
+"""What typer makes of an interrupt, without a word."""
 
 Problems = Annotated[list[str] | None, typer.Argument(help="Problems; all of them by default.")]
 CourseFolder = Annotated[Path, typer.Option("--course", help="The course folder.")]
@@ -35,14 +37,15 @@ def main() -> None:
     """Run the command line; every expected failure is one sentence and an exit code."""
     try:
         app()
-    except ConvGradeError as error:
-        print(f"convgrade: {error}", file=sys.stderr)
-        raise SystemExit(USAGE) from None
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads on
-    except KeyboardInterrupt:
-        print("convgrade: stopped; finished results are kept.", file=sys.stderr)
-        raise SystemExit(130) from None
+    except (ConvGradeError, OSError) as error:
+        print(f"convgrade: {error}", file=sys.stderr)
+        raise SystemExit(USAGE) from None
+    except SystemExit as end:
+        if end.code == INTERRUPTED:
+            print("convgrade: stopped; finished results are kept.", file=sys.stderr)
+        raise
 
 
 def _chosen(names: list[str] | None) -> list[Problem]:
@@ -128,15 +131,13 @@ def grade(
     results = grade_course(
         where, submitted or where.submitted, _chosen(problems), student or [], jobs, force, isolation, console
     )
-    if json_file == "-":
-        print(json.dumps([result.to_json() for result in results], indent=1, ensure_ascii=False))
-    elif json_file:
-        from autograder.results import write_atomically
-
-        text = json.dumps([result.to_json() for result in results], indent=1, ensure_ascii=False)
-        write_atomically(Path(json_file), text + "\n")
     report.print_class(console, results)
     report.print_places(console, where)
+    text = json.dumps([result.to_json() for result in results], indent=1, ensure_ascii=False)
+    if json_file == "-":
+        print(text)
+    elif json_file:
+        write_atomically(Path(json_file), text + "\n")
     if any(result.status == "could_not_check" for result in results):
         raise typer.Exit(COULD_NOT_CHECK)
 
@@ -155,6 +156,7 @@ def grade_course(
     from autograder import batch
     from autograder.sandbox.host import Sandbox
 
+    batch.load_config(course)  # recording needs it: better to fail before grading
     level, weaker_because = batch.choose_level(isolation, lambda level: Sandbox(level).close())
     console.print(f"Isolation: {level}")
     if weaker_because:
@@ -169,12 +171,12 @@ def grade_course(
             graded.write(course.results)
             results.append(graded.result)
             progress.update(task, advance=1, description=f"{graded.result.student} · {graded.result.problem}")
-    fresh = results[len(planned.reused) :]
-    if fresh:
+    unrecorded = batch.unrecorded(course, results)
+    if unrecorded:
         from autograder import gradebook
 
         console.print("Recording in nbgrader's gradebook …")
-        gradebook.record(course, submitted, fresh)
+        gradebook.record(course, submitted, unrecorded)
     return sorted(results, key=lambda result: (result.student, result.problem))
 
 
@@ -187,14 +189,16 @@ def _progress(console: Console) -> Progress:
 
 @app.command(epilog="Example: `convgrade demo /tmp/my-first-class`")
 def demo(
-    folder: Annotated[Path, typer.Argument(help="A folder that does not exist yet.")] = Path("demo-course"),
+    folder: Annotated[
+        Path | None, typer.Argument(help="A folder that does not exist yet; demo-course by default.")
+    ] = None,
 ) -> None:
     """Show the whole story: a sample class, right, wrong and hostile, is made, graded and recorded."""
     from autograder import demo as sample
     from autograder import report
 
     console = Console()
-    course = sample.make_class(folder)
+    course = sample.make_class(folder or sample.free_folder())
     console.print(f"A sample class has handed in below {course.submitted}:", highlight=False)
     report.print_labels(console, sample.labels())
     results = grade_course(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import nbformat
@@ -71,7 +72,9 @@ def _hostile(attack: str, answered: bool) -> Hand:
     return hand
 
 
-STUDENTS: dict[str, tuple[str, Hand, tuple[str, ...]]] = {
+Students = Mapping[str, tuple[str, Hand, tuple[str, ...]]]
+"""Who hands in what: a label, the maker, the problems."""
+STUDENTS: Students = {
     "ada": ("all right", _right, ("iou", "parameter_counts", "ram_estimates")),
     "grace": ("right, her own way", _right_in_another_style, ("iou", "parameter_counts", "ram_estimates")),
     "alan": ("a slip everywhere", _slips, ("iou", "parameter_counts", "ram_estimates")),
@@ -84,7 +87,7 @@ STUDENTS: dict[str, tuple[str, Hand, tuple[str, ...]]] = {
     "oscar": ("right, then loops for ever", _hostile("endless_loop", True), ("ram_estimates",)),
     "eve": ("right, then ends the process", _hostile("exits", True), ("iou",)),
 }
-"""Who hands in what: a label, the maker, the problems."""
+"""The sample class."""
 
 
 def labels() -> dict[str, str]:
@@ -92,27 +95,38 @@ def labels() -> dict[str, str]:
     return {student: label for student, (label, _, _) in STUDENTS.items()}
 
 
-def make_class(folder: Path) -> Course:
-    """Make a course folder with the sample class's submissions.
+def free_folder() -> Path:
+    """Return ``demo-course``, or the first of ``demo-course-2`` and so on that is not there yet."""
+    names = itertools.chain(["demo-course"], (f"demo-course-{n}" for n in itertools.count(2)))
+    return next(path for path in map(Path, names) if not path.exists())
+
+
+def make_class(folder: Path, students: Students | None = None) -> Course:
+    """Make a course folder with the submissions of `students`, the sample class by default.
 
     Raises:
-        CourseError: `folder` is there already.
+        CourseError: `folder` is there already, or can't be written.
     """
-    if folder.exists() and any(folder.iterdir()):
+    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
         raise CourseError(f"{folder} is not empty. Give the demo a new folder: 'convgrade demo NAME'.")
-    folder.mkdir(parents=True, exist_ok=True)
-    shutil.copy(ROOT / "nbgrader_config.py", folder)
-    shutil.copytree(ROOT / "source", folder / "source", ignore=shutil.ignore_patterns("__pycache__"))
-    course = Course.at(folder)
-    for student, problem, text in _submissions():
-        path = course.submitted / student / problem / f"{problem}.ipynb"
-        path.parent.mkdir(parents=True)
-        path.write_text(text, encoding="utf-8")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / "nbgrader_config.py", folder)
+        shutil.copytree(ROOT / "source", folder / "source", ignore=shutil.ignore_patterns("__pycache__"))
+        course = Course.at(folder)
+        for student, problem, text in _submissions(students or STUDENTS):
+            path = course.submitted / student / problem / f"{problem}.ipynb"
+            path.parent.mkdir(parents=True)
+            path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise CourseError(
+            f"The sample class could not be written to {folder}: {error}. Give the demo another folder."
+        ) from error
     return course
 
 
-def _submissions() -> Iterator[tuple[str, str, str]]:
+def _submissions(students: Students) -> Iterator[tuple[str, str, str]]:
     known = {problem.name: problem for problem in catalog.problems()}
-    for student, (_, hand, problems) in STUDENTS.items():
+    for student, (_, hand, problems) in students.items():
         for name in problems:
             yield student, name, hand(known[name])

@@ -89,7 +89,7 @@ def safe_message(kinds: Sequence[str], text: str, source: str) -> str:
         text[:MAX_MESSAGE],
     )
     words = re.sub(r"[^ -~…]+", " ", words)  # not joined, which could make a new word of two
-    words = re.sub(r"(…[\s,.:;'\"()\[\]{}x-]*){2,}", "… ", words).strip(" …")
+    words = re.sub(r"['\"(\[{]*(…(?:[\s,.:;'\"()\[\]{}-]|x\b)*){2,}", "… ", words).strip(" …")
     return f"{name}: {words}" if words else name
 
 
@@ -100,22 +100,24 @@ _EXCEPTIONS = frozenset(
 
 
 _PYTHON_TEXT = """
-a all an and any are argument arguments array arrays as at attribute axes axis be been bool boolean
-both bound bounds broadcast but by bytes call callable calling can cannot cast compared compatible
-complex concatenate conversion convert converted could decoding defined depth dict dictionary did
-different dimension dimensional dimensions divide division does dtype dtypes element elements empty
-error exceeded expected False few field float for found from function generator got had has hashable
-have implemented in incompatible index indexed indexing indices inf infinity inhomogeneous input
-inputs instance instances int integer integers into invalid is it item items iterable iteration
-keepdims key keys keyword length list literal local lookup many matched matching matmul maximum mean
-missing module more mul multiple must name NaN nan ndarray negative no None none NoneType nonetype
-not number numbers numpy object objects of on one only operand operands operation operator option or
-order ordinal out outside overflow par parameter parts pop positional Python ragged range read real
-recursion reduction referenced requested required result return returned same scalar scalars
-sequence set setting shape shapes should size slice slices step str string strings subscriptable
-supplied supported take takes tensor than that the there together too True truth tuple type types
-ufunc unexpected unhashable unknown unpack unsupported use using value values was were where while
-with you zero
+a access after aligned all allowed along ambiguous an and any are argument arguments array arrays as
+assignment associated at attribute axes axis bad base be been before between bool boolean both bound bounds
+broadcast but by bytes call callable calling can cannot cast compared compatible complex concatenate
+concatenation contain conversion convert converted core could decoding defined depth detected dict
+dictionary did different dim dimension dimensional dimensions divide division does domain dtype dtypes
+element elements ellipsis empty encountered enough error exactly exceeded except expected False few field
+float for found from function generator given got gufunc had has hashable have identity implemented in
+incompatible index indexed indexing indices inf infinity inhomogeneous Input input inputs instance instances
+int integer integers into invalid is it item items iterable iteration iterator its keepdims key keys keyword
+least len length list literal local lookup loop many match matched matching math matmul maximum mean
+mismatch missing module more mul multiple must name NaN nan ndarray need negative newaxis no non None none
+NoneType nonetype not number numbers numpy object objects of on one only operand operands operation operator
+option or order ordinal out outside overflow par parameter parts pop positional Python ragged range read
+real recursion reduction referenced requested required reshape result return returned s same scalar scalars
+sequence set setting shape shapes should signature size slice slices step str string strings subscriptable
+supplied supported t take takes tensor than that The the there this to together too True truth tuple type
+types ufunc unary unexpected unhashable unknown unpack unsupported Use use used using valid value values
+variable was were where which while with without you zero
 """
 """The words of the messages that Python and numpy raise."""
 _PYTHON_WORDS = frozenset(_PYTHON_TEXT.split())

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+from nbconvert.filters.strings import clean_html
 from nbformat import NotebookNode
 from nbformat.v4 import new_output
 from nbgrader.api import Gradebook
@@ -30,11 +31,11 @@ from nbgrader.preprocessors import NbGraderPreprocessor
 from nbgrader.utils import capture_log
 from sqlalchemy.exc import SAWarning
 from traitlets import Bool, List, Unicode
-from traitlets.config import Config, PyFileConfigLoader
+from traitlets.config import Config
 
 from autograder import batch, catalog, intake
 from autograder.catalog import Course
-from autograder.errors import ConvGradeError, CourseError
+from autograder.errors import ConvGradeError
 from autograder.results import QuestionResult, Result, read_result
 from autograder.sandbox.host import Sandbox
 
@@ -124,14 +125,20 @@ def blank_notebook(problem: catalog.Problem) -> NotebookNode:
 
 
 def fill_in(nb: NotebookNode, result: Result, executed: NotebookNode) -> NotebookNode:
-    """Give a notebook's cells their outputs, and its test cells their scores as nbgrader reads them."""
+    """Give a notebook's cells their outputs, and its test cells their scores as nbgrader reads them.
+
+    Formgrader shows both in the instructor's own Jupyter, where a script could do all that its reader can:
+    so no HTML of the student's reaches it.
+    """
     outputs = {cell.id: cell.get("outputs", []) for cell in executed.cells}
     questions = {f"test-{q.question}": q for q in result.questions}
     for number, cell in enumerate(nb.cells, start=1):
+        if cell.cell_type == "markdown" and not cell.metadata.get("nbgrader", {}).get("locked"):
+            cell.source = disarmed(cell.source)
         if cell.cell_type != "code":
             continue
         cell.execution_count = number
-        cell.outputs = outputs.get(cell.id, [])
+        cell.outputs = [harmless(output) for output in outputs.get(cell.id, [])]
         question = questions.get(cell.metadata.get("nbgrader", {}).get("grade_id", ""))
         if question:
             # nbgrader takes the first output that decides, so the score stands before the words.
@@ -140,6 +147,21 @@ def fill_in(nb: NotebookNode, result: Result, executed: NotebookNode) -> Noteboo
             )
             cell.outputs = [score, new_output("stream", name="stdout", text=report_on(question))]
     return nb
+
+
+def disarmed(markdown: str) -> str:
+    """Return Markdown without HTML or links, both of which can hold scripts: they are shown as text."""
+    without_tags = re.sub("<(?=[A-Za-z/!?])", "&lt;", markdown)
+    return re.sub(r"\](?=[(:])", "&#93;", without_tags)
+
+
+def harmless(output: NotebookNode) -> NotebookNode:
+    """Return an output without scripts, in those of its forms that a page takes for HTML."""
+    cleaners = {"text/html": clean_html, "text/markdown": disarmed}
+    for kind, clean in cleaners.items():
+        if kind in output.get("data", {}):
+            output.data[kind] = clean(output.data[kind])
+    return output
 
 
 def report_on(question: QuestionResult) -> str:
@@ -152,10 +174,11 @@ def report_on(question: QuestionResult) -> str:
 
 
 def comment_on(question: QuestionResult) -> str:
-    """Return the comment of a solution cell."""
+    """Return the comment of a solution cell, in Markdown."""
     if question.outcome == "passed":
         return "All right."
-    return "\n\n".join(question.feedback) or "No response."
+    # A student's own error message may be quoted in it.
+    return disarmed("\n\n".join(question.feedback)) or "No response."
 
 
 def record(course: Course, submitted: Path, results: Iterable[Result]) -> None:
@@ -173,7 +196,7 @@ def record(course: Course, submitted: Path, results: Iterable[Result]) -> None:
 
 
 def _record_problem(course: Course, submitted: Path, problem: str, results: Sequence[Result]) -> None:
-    config = _load_config(course)
+    config = batch.load_config(course)
     with tempfile.TemporaryDirectory(prefix="convgrade-") as folder:
         # What they were graded with; the course's own copy may be an older one.
         config.CourseDirectory.source_directory = str(catalog.ROOT / "source")
@@ -183,15 +206,23 @@ def _record_problem(course: Course, submitted: Path, problem: str, results: Sequ
             staged = Path(folder, "submitted", result.student, problem)
             staged.mkdir(parents=True)
             nbformat.write(stored_notebook(course, result), staged / f"{problem}.ipynb")
-            timestamp = getattr(intake, "read_timestamp", lambda *a: "")(submitted, result.student, problem)
+            timestamp = intake.read_timestamp(submitted, result.student, problem)
             if timestamp:
                 (staged / "timestamp.txt").write_text(timestamp, encoding="utf-8")
         config.CourseDirectory.submitted_directory = f"{folder}/submitted"
         config.Grade.stored_only = True
         try:
             _run(Autograde, config, problem)
-        finally:  # it goes on after a failure, so the others are recorded
-            _run(FeedbackFor, config, problem, students=[result.student for result in results])
+        finally:  # nbgrader goes on after a failure, so the others are recorded
+            _feed_back(config, problem, [result.student for result in results])
+
+
+def _feed_back(config: Config, problem: str, students: Sequence[str]) -> None:
+    directory = CourseDirectory(config=config)
+    step = directory.autograded_directory
+    recorded = [s for s in students if Path(directory.format_path(step, s, problem)).is_dir()]
+    if recorded:
+        _run(FeedbackFor, config, problem, students=recorded)
 
 
 class FeedbackFor(GenerateFeedback):
@@ -199,23 +230,9 @@ class FeedbackFor(GenerateFeedback):
 
     students = List(Unicode())
 
-    def init_notebooks(self) -> None:
-        """Find the students' notebooks; one that was not recorded is not among them."""
-        directory = self.coursedir
-        step, problem = directory.autograded_directory, directory.assignment_id
-        wanted = [directory.format_path(step, student, problem) for student in self.students]
-        if any(map(os.path.isdir, wanted)):
-            super().init_notebooks()
-        self.assignments = {folder: self.assignments[folder] for folder in wanted if folder in self.assignments}
-
-
-def _load_config(course: Course) -> Config:
-    try:
-        config = PyFileConfigLoader("nbgrader_config.py", path=str(course.root)).load_config()
-    except Exception as error:  # the file is the instructor's own Python
-        raise CourseError(f"{course.root / 'nbgrader_config.py'} does not load: {error}") from error
-    config.CourseDirectory.root = str(course.root)
-    return config
+    def init_destination(self, assignment_id: str, student_id: str) -> bool:
+        """Say whether to write this student's."""
+        return student_id in self.students and super().init_destination(assignment_id, student_id)
 
 
 def _run(converter: type[BaseConverter], config: Config, problem: str, **settings: Any) -> None:

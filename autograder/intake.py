@@ -522,3 +522,31 @@ def _changes(course: NotebookNode, cell: _Cell) -> Iterator[str]:
     changed = ", ".join(key for key in SETTINGS if (cell.settings.get(key) or 0) != (own.get(key) or 0))
     if cell.claim == name and cell.settings and changed:
         yield f"The nbgrader settings of the cell {name} ({changed}) had been changed and were put back."
+
+
+MAX_TIMESTAMP = 100
+"""Bytes of a file that holds one date."""
+
+
+def read_timestamp(submitted: Path, student: str, problem: str) -> str:
+    """Return what ``timestamp.txt`` says on when a submission was handed in.
+
+    No link is followed below `submitted`. What nbgrader can't read as a date would stop it, so that
+    counts as no date, which is "".
+    """
+    from nbgrader.utils import parse_utc
+
+    try:
+        with ExitStack() as stack:
+            folder = os.open(submitted, os.O_RDONLY | os.O_DIRECTORY)
+            stack.callback(os.close, folder)
+            for name in (student, problem):
+                folder = _open(name, folder, stat.S_IFDIR, stack)
+            descriptor = _open("timestamp.txt", folder, stat.S_IFREG, stack)
+            if os.fstat(descriptor).st_size > MAX_TIMESTAMP:
+                return ""
+            text = _read(descriptor, "timestamp.txt").decode().strip()
+        parse_utc(text)
+    except (OSError, ValueError, OverflowError):  # parse_utc takes time zones from files, and can overflow
+        return ""
+    return text

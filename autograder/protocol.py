@@ -78,44 +78,55 @@ class _Budget:
 def encode(value: Any) -> tuple[Any, list[np.ndarray]]:
     """Return the JSON form of `value` and the arrays that travel beside it."""
     arrays: list[np.ndarray] = []
-    return _encode(value, arrays, _Budget(), 0), arrays
+    try:
+        return _encode(value, arrays, _Budget(), 0), arrays
+    except _TooLarge:
+        return _opaque(f"{type(value).__name__[:80]} (too large or nested too deeply)"), []
+
+
+class _TooLarge(Exception):
+    """A value is more than a frame may hold."""
+
+
+def _opaque(type_name: str) -> dict[str, str]:
+    return {"t": "opaque", "type": type_name}
 
 
 def _encode(value: Any, arrays: list[np.ndarray], budget: _Budget, depth: int) -> Any:
     if not budget.spend(depth):
-        return {"t": "opaque", "type": "a value nested too deeply or too large to read"}
+        raise _TooLarge
     kind = type(value)
     if value is None or kind is bool or kind is str:
         return value
     # A subclass is sent as the plain value that it holds, whatever its methods say about it. numpy's own
     # strings and bytes are such subclasses, and come first since they are numpy scalars too.
-    if isinstance(value, str):
+    if issubclass(kind, str):
         return str.__str__(value)
-    if isinstance(value, bytes):
+    if issubclass(kind, bytes):
         return {"t": "bytes", "v": base64.b64encode(value).decode()}
-    if isinstance(value, np.generic | np.ndarray):
+    if issubclass(kind, np.generic | np.ndarray):
         return _encode_array(value, arrays)
-    if isinstance(value, int):
+    if issubclass(kind, int):
         return _encode_int(int.__int__(value))
-    if isinstance(value, float):
+    if issubclass(kind, float):
         plain_float = float.__float__(value)
         return plain_float if math.isfinite(plain_float) else {"t": "float", "v": repr(plain_float)}
-    if isinstance(value, complex):
+    if issubclass(kind, complex):
         plain_complex = complex.__complex__(value)
         return {"t": "complex", "v": [repr(plain_complex.real), repr(plain_complex.imag)]}
-    if isinstance(value, list) and len(value) >= LONG_LIST:
+    if issubclass(kind, list) and list.__len__(value) >= LONG_LIST:
         table = _as_table(value)
         if table is not None:
             return _encode_array(table, arrays)
-    if isinstance(value, list | tuple):
+    if issubclass(kind, list | tuple):
         items = [
             _encode(item, arrays, budget, depth + 1)
-            for item in (list.__iter__(value) if isinstance(value, list) else tuple.__iter__(value))
+            for item in (list.__iter__(value) if issubclass(kind, list) else tuple.__iter__(value))
         ]
-        return items if isinstance(value, list) else {"t": "tuple", "v": items}
-    if isinstance(value, dict):
+        return items if issubclass(kind, list) else {"t": "tuple", "v": items}
+    if issubclass(kind, dict):
         if not budget.spend_keys(dict.__len__(value)):
-            return {"t": "opaque", "type": "dict too large to read"}
+            return _opaque("dict (too many keys)")
         return {
             "t": "dict",
             "v": [
@@ -125,7 +136,7 @@ def _encode(value: Any, arrays: list[np.ndarray], budget: _Budget, depth: int) -
         }
     if hasattr(kind, "__array__") and kind.__module__.split(".")[0] in ("tensorflow", "keras"):
         return _encode_array(np.asarray(value), arrays)
-    return {"t": "opaque", "type": kind.__name__[:80]}
+    return _opaque(kind.__name__[:80])
 
 
 def _as_table(value: list) -> np.ndarray | None:
@@ -141,22 +152,23 @@ def _encode_int(value: int) -> Any:
     if -(2**63) <= value < 2**63:
         return value
     if value.bit_length() > MAX_INT_BITS:
-        return {"t": "opaque", "type": "int too large to read"}
+        return _opaque("int (too large)")
     return {"t": "int", "hex": hex(value)}
 
 
-def _encode_array(value: np.generic | np.ndarray, arrays: list[np.ndarray]) -> Any:
-    array = np.asarray(value)
+def _encode_array(value: Any, arrays: list[np.ndarray]) -> Any:
+    scalar = issubclass(type(value), np.generic)
+    array: np.ndarray = np.generic.__array__(value) if scalar else np.asarray(value)
     if array.dtype.name not in DTYPES:
-        return {"t": "opaque", "type": f"numpy array of {array.dtype.name[:40]}"}
+        return _opaque(f"numpy array of {array.dtype.name[:40]}")
     if array.nbytes + sum(other.nbytes for other in arrays) > MAX_ARRAYS:
-        return {"t": "opaque", "type": "array too large to read"}
+        return _opaque("numpy array (too large)")
     if array.ndim > MAX_AXES:
-        return {"t": "opaque", "type": f"array with more than {MAX_AXES} axes"}
+        return _opaque("numpy array (too many axes)")
     # The name of a dtype, which is all that is sent, does not say in which order its bytes are.
     native = array.dtype.newbyteorder("=")
     arrays.append(np.array(array, native, order="C", copy=None, subok=False))
-    return {"t": "scalar" if isinstance(value, np.generic) else "array", "i": len(arrays) - 1}
+    return {"t": "scalar" if scalar else "array", "i": len(arrays) - 1}
 
 
 def decode(tree: Any, arrays: Sequence[np.ndarray]) -> Any:

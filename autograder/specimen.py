@@ -150,7 +150,16 @@ class _Renamer(ast.NodeTransformer):
 
     def visit_ClassDef(self, node: ast.ClassDef) -> ast.ClassDef:
         node.name = self.names.get(node.name, node.name)
-        self.generic_visit(node)
+        node.bases = [self.visit(base) for base in node.bases]
+        own = {name for statement in node.body for name in _defines(statement)}
+        inner = _Renamer({k: v for k, v in self.names.items() if k not in own})
+        for statement in node.body:
+            if isinstance(statement, ast.FunctionDef):  # a method sees the module's names, not its class's
+                name = statement.name
+                self.visit(statement)
+                statement.name = name
+            else:
+                inner.visit(statement)
         return node
 
     def visit_Lambda(self, node: ast.Lambda) -> ast.Lambda:

@@ -2,13 +2,11 @@
 import builtins
 import decimal
 import gc
-import json
 import locale
 import os
 import random
 import resource
 import signal
-import struct
 import sys
 import threading
 import time

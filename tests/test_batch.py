@@ -1,0 +1,397 @@
+"""What a batch grades, in which order, and what a fault costs."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+
+import autograder
+from autograder import batch, catalog, specimen
+from autograder.batch import Graded, Work
+from autograder.catalog import Course, Problem
+from autograder.errors import ConvGradeError, CourseError, SandboxError
+from autograder.intake import HandedIn
+from autograder.results import Result, read_result
+
+from .conftest import SECRET
+
+PROBLEM = "iou"
+
+
+def work_of(*students: str, course: str = "course") -> list[Work]:
+    handed_in = HandedIn(None, "", (), "There is no notebook.")
+    return [Work(course, student, PROBLEM, handed_in, SECRET, "process", "") for student in students]
+
+
+def result_of(work: Work, status: str = "graded") -> Result:
+    score = None if status == "could_not_check" else 1.0
+    return Result(
+        work.course, work.student, work.problem, status, score, 1.0,
+        submission_sha256=work.handed_in.sha256, grader_sha256=work.grader_sha256,
+    )  # fmt: skip
+
+
+def by_student(graded: Iterator[Graded]) -> dict[str, Result]:
+    """Return each student's result; nobody has two."""
+    results = [item.result for item in graded]
+    assert len({result.student for result in results}) == len(results)
+    return {result.student: result for result in results}
+
+
+# --- Workers that die ----------------------------------------------------------------------------------
+
+
+def grade_or_die(work: Work) -> Graded:
+    """Stand in for grading: some students' work ends its process, once or always."""
+    if work.student.startswith("deadly"):
+        os.kill(os.getpid(), signal.SIGKILL)
+    if work.student.startswith("unlucky"):
+        try:
+            Path(work.course, work.student).touch(exist_ok=False)
+        except FileExistsError:
+            return Graded(result_of(work))
+        os._exit(1)
+    return Graded(result_of(work))
+
+
+def start_forked(slots: int) -> Executor:
+    return ProcessPoolExecutor(slots, mp_context=get_context("fork"))
+
+
+@pytest.mark.parametrize("slots", [1, 3])
+def test_a_worker_that_dies_costs_only_what_it_dies_of(monkeypatch: pytest.MonkeyPatch, slots: int) -> None:
+    """Everybody else is graded, once each, however many submissions kill their worker."""
+    monkeypatch.setattr(batch, "grade_one", grade_or_die)
+    students = ["ada", "deadly-1", "grace", "alan", "deadly-2", "deadly-3", "emmy", "kurt"]
+    results = by_student(batch.run(work_of(*students), slots, start_forked))
+    assert set(results) == set(students)
+    lost = {student for student, result in results.items() if result.status == "could_not_check"}
+    assert lost == {"deadly-1", "deadly-2", "deadly-3"}
+    assert results["deadly-1"].score is None
+    assert "died twice" in results["deadly-1"].notes[0]
+
+
+def test_a_worker_that_dies_by_bad_luck_costs_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What was in hand when a worker died is graded on the second try."""
+    monkeypatch.setattr(batch, "grade_one", grade_or_die)
+    work = work_of("ada", "unlucky", "grace", "kurt", course=str(tmp_path))
+    results = by_student(batch.run(work, 2, start_forked))
+    assert {result.status for result in results.values()} == {"graded"}
+    assert len(results) == 4
+
+
+class Inline(Executor):
+    """Works at once, in this process, and notes what it was given."""
+
+    def __init__(self, given: list[str], breaks_at: str = "") -> None:
+        self.given = given
+        self.breaks_at = breaks_at
+
+    def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        if args[0].student == self.breaks_at:
+            raise BrokenProcessPool("a worker died with nothing in hand")
+        self.given.append(args[0].student)
+        future: Future[Any] = Future()
+        try:
+            future.set_result(function(*args, **kwargs))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
+def test_an_executor_that_breaks_with_nothing_in_hand_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rest goes to a new one."""
+    monkeypatch.setattr(batch, "grade_one", grade_or_die)
+    given: list[str] = []
+    breaks = iter(["grace", ""])
+    results = by_student(batch.run(work_of("ada", "grace", "kurt"), 2, lambda _: Inline(given, next(breaks))))
+    assert {result.status for result in results.values()} == {"graded"}
+    assert given == ["ada", "grace", "kurt"]
+
+
+def test_the_next_is_handed_out_when_a_finished_one_was_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So whoever takes a result can keep it before more work is in hand than there are slots."""
+    monkeypatch.setattr(batch, "grade_one", grade_or_die)
+    given: list[str] = []
+    graded = batch.run(work_of("ada", "grace", "alan", "kurt"), 2, lambda _: Inline(given))
+    next(graded)
+    assert len(given) == 2
+    assert len(list(graded)) == 3
+
+
+def test_a_fault_of_the_engine_costs_only_whom_it_met(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error that nobody foresaw is no score, and its traceback is in the log, not in the notes."""
+
+    def fail_for_grace(work: Work) -> Graded:
+        if work.student == "grace":
+            raise ZeroDivisionError("of the engine's own")
+        return Graded(result_of(work))
+
+    monkeypatch.setattr(batch, "grade_one", fail_for_grace)
+    graded = {g.result.student: g for g in batch.run(work_of("ada", "grace"), 1, lambda _: Inline([]))}
+    assert graded["ada"].result.status == "graded"
+    assert (graded["grace"].result.status, graded["grace"].result.score) == ("could_not_check", None)
+    assert "fail_for_grace" in graded["grace"].detail
+    assert "fail_for_grace" not in " ".join(graded["grace"].result.notes)
+
+
+def test_a_grader_that_does_not_import_could_not_check_anybody(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """There is no score, and the note says which grader and how to find the fault."""
+    broken = tmp_path / "broken" / "test_broken.py"
+    broken.parent.mkdir()
+    broken.write_text("import there_is_no_such_module\n")
+    monkeypatch.setattr(catalog, "GRADERS", tmp_path)
+    result = batch.grade_one(replace(work_of("ada")[0], problem="broken")).result
+    assert (result.status, result.score) == ("could_not_check", None)
+    assert "there_is_no_such_module" in result.notes[0]
+    assert f"pytest {broken.parent}" in result.notes[0]
+
+
+# --- What is graded again ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def course(tmp_path: Path) -> Course:
+    """Ada, Grace and Alan have handed in the same."""
+    (tmp_path / "nbgrader_config.py").touch()
+    for student in ("ada", "alan", "grace"):
+        path = tmp_path / "submitted" / student / PROBLEM / f"{PROBLEM}.ipynb"
+        path.parent.mkdir(parents=True)
+        path.write_text(f"handed in by {student}")
+    return Course.at(tmp_path)
+
+
+def plan(course: Course, **settings: Any) -> batch.Batch:
+    students = settings.pop("students", [])
+    problem = settings.pop("problem", catalog.problem(PROBLEM))
+    return batch.plan(course, course.submitted, [problem], students, "process", **settings)
+
+
+def store(course: Course, status: str = "graded") -> None:
+    """Keep a result for everything that is to be graded."""
+    for work in plan(course, force=True).work:
+        result_of(work, status).write(course.results)
+
+
+def students_of(work: list[Work] | list[Result]) -> list[str]:
+    return [item.student for item in work]
+
+
+def test_what_has_not_changed_is_not_graded_again(course: Course) -> None:
+    """Stored results of the same submission and grader are reused, unless they are not wanted."""
+    store(course)
+    assert (students_of(plan(course).reused), plan(course).work) == (["ada", "alan", "grace"], [])
+    assert students_of(plan(course, force=True).work) == ["ada", "alan", "grace"]
+
+
+def test_a_changed_submission_is_graded_again(course: Course) -> None:
+    """The others are not."""
+    store(course)
+    (course.submitted / "alan" / PROBLEM / f"{PROBLEM}.ipynb").write_text("better")
+    assert students_of(plan(course).work) == ["alan"]
+    assert students_of(plan(course).reused) == ["ada", "grace"]
+
+
+def test_what_could_not_be_checked_is_graded_again(course: Course) -> None:
+    """A stored result without a score does not count."""
+    store(course, "could_not_check")
+    assert students_of(plan(course).work) == ["ada", "alan", "grace"]
+
+
+def test_a_damaged_result_is_graded_again(course: Course) -> None:
+    """Half a JSON file is no result."""
+    store(course)
+    path = course.results / "ada" / f"{PROBLEM}.json"
+    path.write_text(path.read_text()[:40])
+    assert students_of(plan(course).work) == ["ada"]
+
+
+def test_only_the_students_asked_for_are_graded(course: Course) -> None:
+    """A name that handed in nothing is an error, not an empty batch."""
+    assert students_of(plan(course, students=["grace"]).work) == ["grace"]
+    with pytest.raises(CourseError, match="Nothing was handed in by nobody"):
+        plan(course, students=["ada", "nobody"])
+
+
+def touch(path: Path) -> None:
+    path.write_text(path.read_text(encoding="utf-8") + "\n# touched\n", encoding="utf-8")
+
+
+def change_engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    package = Path(autograder.__file__).parent
+    for path in package.glob("*.py"):
+        shutil.copy(path, tmp_path)
+    monkeypatch.setattr(autograder, "__file__", str(tmp_path / "__init__.py"))
+    touch(tmp_path / "answers.py")
+
+
+CHANGES: dict[str, Callable[[Problem, pytest.MonkeyPatch, Path], object]] = {
+    "grader": lambda problem, monkeypatch, tmp_path: touch(problem.grader),
+    "authored source": lambda problem, monkeypatch, tmp_path: touch(problem.source),
+    "source notebook": lambda problem, monkeypatch, tmp_path: touch(problem.notebook),
+    "release": lambda problem, monkeypatch, tmp_path: touch(problem.release),
+    "engine": lambda problem, monkeypatch, tmp_path: change_engine(monkeypatch, tmp_path),
+    "versions": lambda problem, monkeypatch, tmp_path: monkeypatch.setattr(batch, "versions", dict),
+}
+
+
+@pytest.fixture
+def own_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Problem:
+    """A copy of one problem that may be changed."""
+    root, graders = tmp_path / "root", tmp_path / "graders"
+    for folder in ("source", "release"):
+        shutil.copytree(catalog.ROOT / folder / PROBLEM, root / folder / PROBLEM)
+    shutil.copytree(catalog.GRADERS / PROBLEM, graders / PROBLEM)
+    monkeypatch.setattr(catalog, "GRADERS", graders)
+    return Problem(PROBLEM, root)
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_whatever_can_change_a_score_changes_the_fingerprint(
+    own_problem: Problem, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, what: str
+) -> None:
+    """A result belongs to its grader, its notebooks, the engine and the versions of what it runs on."""
+    before = batch.fingerprint(own_problem, SECRET, "process")
+    assert batch.fingerprint(own_problem, SECRET, "process") == before
+    CHANGES[what](own_problem, monkeypatch, tmp_path)
+    assert batch.fingerprint(own_problem, SECRET, "process") != before
+
+
+def test_secret_and_isolation_change_the_fingerprint(own_problem: Problem) -> None:
+    """A result belongs to its course's secret and to its level of isolation, too."""
+    settings = [(SECRET, "process"), (SECRET, "strict"), (b"another", "process")]
+    assert len({batch.fingerprint(own_problem, *setting) for setting in settings}) == 3
+
+
+# --- What is written -----------------------------------------------------------------------------------
+
+
+def test_a_full_disk_leaves_the_last_result_as_it_was(
+    course: Course, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error is one sentence, and nothing half-written is left behind."""
+    store(course)
+    before = {path: path.read_bytes() for path in course.results.rglob("*") if path.is_file()}
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    better = Graded(replace(result_of(work_of("ada")[0]), score=0.5), "a notebook", "a log")
+    with pytest.raises(ConvGradeError, match=r"Could not write .*: No space left on device\."):
+        better.write(course.results)
+    assert {path: path.read_bytes() for path in course.results.rglob("*") if path.is_file()} == before
+
+
+def test_the_result_is_written_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its file says that the notebook and the log are there."""
+    written = []
+    monkeypatch.setattr(batch, "write_atomically", lambda path, text: written.append(path.name))
+    monkeypatch.setattr(Result, "write", lambda result, folder: written.append("the result"))
+    Graded(result_of(work_of("ada")[0]), "a notebook", "a log").write(tmp_path)
+    assert written == [f"{PROBLEM}.ipynb", f"{PROBLEM}.log", "the result"]
+
+
+# --- What is recorded ----------------------------------------------------------------------------------
+
+TRACES = [
+    f"autograded/ada/{PROBLEM}/{PROBLEM}.ipynb",
+    f"feedback/ada/{PROBLEM}/{PROBLEM}.html",
+    "gradebook.db",
+]
+
+
+@pytest.fixture
+def recorded(course: Course) -> Course:
+    """Ada's result was recorded just after it was written."""
+    path = result_of(work_of("ada")[0]).write(course.results)
+    os.utime(path, (1000, 1000))
+    for name in TRACES:
+        trace = course.root / name
+        trace.parent.mkdir(parents=True, exist_ok=True)
+        trace.touch()
+        os.utime(trace, (1000, 1001))
+    return course
+
+
+def unrecorded(course: Course) -> list[str]:
+    result = read_result(course.results, "ada", PROBLEM)
+    assert result is not None
+    return students_of(batch.unrecorded(course, [result]))
+
+
+def test_what_is_recorded_is_not_recorded_again(recorded: Course) -> None:
+    """Gradebook, notebook and feedback are younger than the result."""
+    assert unrecorded(recorded) == []
+
+
+@pytest.mark.parametrize("name", TRACES)
+def test_a_trace_that_is_missing_or_old_means_not_recorded(recorded: Course, name: str) -> None:
+    """One that was deleted, or written before the result was, tells nothing of it."""
+    os.utime(recorded.root / name, (999, 999))
+    assert unrecorded(recorded) == ["ada"]
+    (recorded.root / name).unlink()
+    assert unrecorded(recorded) == ["ada"]
+
+
+def test_what_could_not_be_checked_is_not_to_be_recorded(course: Course) -> None:
+    """There is no score that a person could mistake for one."""
+    assert batch.unrecorded(course, [result_of(work_of("ada")[0], "could_not_check")]) == []
+
+
+def test_settings_that_do_not_load_are_one_sentence(course: Course) -> None:
+    """The instructor learns which file, and why."""
+    (course.root / "nbgrader_config.py").write_text("c = get_config(")
+    with pytest.raises(CourseError, match=r"nbgrader_config.py does not load: '\(' was never closed"):
+        batch.load_config(course)
+
+
+# --- Isolation -----------------------------------------------------------------------------------------
+
+
+def only_process(level: str) -> None:
+    if level == "strict":
+        raise SandboxError("no namespaces here")
+
+
+def test_the_strongest_level_that_works_is_taken() -> None:
+    """Where it is not the strongest of all, the reason is told."""
+    assert batch.choose_level("auto", lambda level: None) == ("strict", "")
+    assert batch.choose_level("auto", only_process) == ("process", "no namespaces here")
+
+
+def test_a_level_that_was_asked_for_is_never_weakened() -> None:
+    """Strict refuses to be anything less; process does not even try to be more."""
+    with pytest.raises(SandboxError, match="no namespaces here"):
+        batch.choose_level("strict", only_process)
+    assert batch.choose_level("process", lambda level: pytest.fail("nobody asked")) == ("process", "")
+
+
+def test_a_sandbox_that_is_lost_could_not_check_and_is_replaced(level: str) -> None:
+    """The engine's fault is nobody's score, and the next submission meets a new sandbox."""
+    problem = catalog.problem(PROBLEM)
+    content = nbformat.writes(specimen.handed_in(problem, specimen.reference(problem)))
+    handed_in = HandedIn(content.encode(), "", (), "")
+    work = replace(work_of("ada")[0], handed_in=handed_in, level=level)
+    batch.warm_sandbox(level)._control.shutdown(socket.SHUT_RDWR)
+    lost = batch.grade_one(work).result
+    assert (lost.status, lost.score) == ("could_not_check", None)
+    again = batch.grade_one(work).result
+    assert (again.status, again.score) == ("graded", again.max_score)
