@@ -82,6 +82,12 @@ def safe_message(kinds: Sequence[str], text: str, source: str) -> str:
         source: the student's code.
     """
     name = next((kind for kind in kinds if kind in _EXCEPTIONS), "an exception")
+    words = safe_words(text, source)
+    return f"{name}: {words}" if words else name
+
+
+def safe_words(text: str, source: str) -> str:
+    """Return of `text` what is neither a number nor a word from elsewhere than Python or `source`."""
     allowed = _PYTHON_WORDS | set(re.findall(r"[A-Za-z_]+", source))
     words = re.sub(
         r"[A-Za-z_]+|[0-9][0-9_.eE+-]*",
@@ -89,8 +95,8 @@ def safe_message(kinds: Sequence[str], text: str, source: str) -> str:
         text[:MAX_MESSAGE],
     )
     words = re.sub(r"[^ -~…]+", " ", words)  # not joined, which could make a new word of two
-    words = re.sub(r"['\"(\[{]*(…(?:[\s,.:;'\"()\[\]{}-]|x\b)*){2,}", "… ", words).strip(" …")
-    return f"{name}: {words}" if words else name
+    words = re.sub(r"['\"(\[{]*(…(?:[\s,.:;'\"()\[\]{}-]|x\b)*){2,}", "… ", words)
+    return words.strip(" …")
 
 
 _EXCEPTIONS = frozenset(

@@ -471,7 +471,7 @@ def _question_result(question: Question, attempts: dict[Check, list[Attempt]]) -
         failures = [(checks[number].label, error) for number, error in zip(failed, errors, strict=True)]
         sentences = list(dict.fromkeys(_sentence(label, error) for label, error in failures))
     return QuestionResult(
-        question.name, _question_outcome(checks), sum(c.points for c in checks), question.points,
+        question.name, _question_outcome(checks), round(sum(c.points for c in checks), 6), question.points,
         sentences, slips, checks,
     )  # fmt: skip
 
@@ -481,7 +481,12 @@ def _check_outcome(error: BaseException | None) -> Outcome:
         return "passed"
     if isinstance(error, SubmissionError):
         return error.outcome
-    return "failed" if isinstance(error, AssertionError) else "could_not_check"
+    return "failed" if _is_failed_check(error) else "could_not_check"
+
+
+def _is_failed_check(error: BaseException | None) -> bool:
+    """Say whether a grader found fault: `pytest.raises` and `pytest.fail` raise no AssertionError."""
+    return isinstance(error, AssertionError) or type(error) is pytest.fail.Exception
 
 
 def _question_outcome(checks: list[CheckResult]) -> Outcome:
@@ -504,7 +509,7 @@ def _sentence(label: str, error: BaseException | None) -> str:
         return str(error)
     if isinstance(error, Feedback):
         return f"Not yet: {label} ({error})."
-    if isinstance(error, AssertionError):
+    if _is_failed_check(error):
         return f"Not yet: {label}."
     return f"Could not be checked: {label}. This is not your fault; the instructor has the details."
 

@@ -70,7 +70,7 @@ class Submission:
         """
         try:
             value = self._call(function, copy.deepcopy(args), copy.deepcopy(kwargs))
-            _reject_opaque(value, function)
+            self._reject_opaque(value, function)
         except SubmissionError as error:
             self.calls.append(Call(function, args, kwargs, error=error))
             raise
@@ -84,8 +84,23 @@ class Submission:
             SubmissionError: it is not there, or cannot be read.
         """
         value = self._read(name)
-        _reject_opaque(value, name)
+        self._reject_opaque(value, name)
         return value
+
+    def _reject_opaque(self, value: Any, name: str) -> None:
+        match value:
+            case protocol.Opaque(type_name):
+                raise Unreadable(f"`{name}` gave {self._describe_type(type_name)} that can't be read.")
+            case list() | tuple():
+                for item in value:
+                    self._reject_opaque(item, name)
+            case dict():
+                for key, item in value.items():
+                    self._reject_opaque(key, name)
+                    self._reject_opaque(item, name)
+
+    def _describe_type(self, type_name: str) -> str:
+        return f"a value of type {type_name}"
 
     def limited(self, cpu_seconds: float) -> LimitedSubmission:
         """Return a view of this submission whose calls may each use `cpu_seconds` of processor time."""
@@ -286,7 +301,7 @@ class SandboxSubmission(Submission):
         kinds = tuple(str(kind)[:80] for kind in _as_list(reply.get("kinds")))[:20]
         if "NotImplementedError" in kinds:
             return NotAttempted(f"`{name}` is not written yet.")
-        sources = {n: c.source for n, c in enumerate(self.notebook.cells) if _runs(c)}
+        sources = self._sources()
         message = feedback.safe_message(kinds, str(reply.get("text", "")), "\n".join(sources.values()))
         place = ""
         for found in _as_list(reply.get("places")):
@@ -294,6 +309,14 @@ class SandboxSubmission(Submission):
                 case [int(position), int(line)] if position in sources:
                     place = feedback.describe_place(sources[position], line)
         return StudentError(f"`{name}` raised {message}{place}", kinds or ("Exception",))
+
+    def _sources(self) -> dict[int, str]:
+        return {n: c.source for n, c in enumerate(self.notebook.cells) if _runs(c)}
+
+    def _describe_type(self, type_name: str) -> str:
+        """Name a type without what its name may tell: code that knows hidden inputs may have chosen it."""
+        words = feedback.safe_words(type_name, "\n".join(self._sources().values()))
+        return f"a value of type {words}" if words else "a value of a type"
 
     def _missing(self, name: str) -> SubmissionError:
         """Say why the notebook has no `name` after all its cells ran."""
@@ -354,17 +377,22 @@ def _clean_outputs(outputs: list[dict[str, Any]]) -> list[NotebookNode]:
         kind = output.get("output_type")
         if kind == "stream":
             name = "stderr" if output.get("name") == "stderr" else "stdout"
-            cleaned.append(new_output("stream", name=name, text=str(output.get("text", ""))))
+            cleaned.append(new_output("stream", name=name, text=_text(output.get("text", ""))))
         elif kind == "error":
-            trace = [str(line) for line in _as_list(output.get("traceback"))]
+            trace = [_text(line) for line in _as_list(output.get("traceback"))]
             cleaned.append(
-                new_output("error", ename=str(output.get("ename")), evalue=str(output.get("evalue")),
+                new_output("error", ename=_text(output.get("ename")), evalue=_text(output.get("evalue")),
                            traceback=trace)
             )  # fmt: skip
         elif kind in ("display_data", "execute_result") and isinstance(output.get("data"), dict):
-            data = {k: v for k, v in output["data"].items() if k in _SHOWN and isinstance(v, str)}
+            data = {k: _text(v) for k, v in output["data"].items() if k in _SHOWN and isinstance(v, str)}
             cleaned.append(new_output("display_data", data=data))
     return cleaned
+
+
+def _text(value: Any) -> str:
+    """Return a text that every file and database can hold: half a surrogate pair becomes a question mark."""
+    return str(value).encode("utf-8", "replace").decode()
 
 
 _SHOWN = ("text/plain", "text/html", "text/latex", "text/markdown", "image/png", "image/jpeg")
@@ -383,15 +411,3 @@ def _plain(value: Any) -> Any:
     """Return `value` as it would arrive from a sandbox."""
     tree, arrays = protocol.encode(value)
     return protocol.decode(tree, [array.copy() for array in arrays])
-
-
-def _reject_opaque(value: Any, name: str) -> None:
-    match value:
-        case protocol.Opaque(type_name):
-            raise Unreadable(f"`{name}` gave a value of type {type_name} that can't be read.")
-        case list() | tuple():
-            for item in value:
-                _reject_opaque(item, name)
-        case dict():
-            for item in value.values():
-                _reject_opaque(item, name)

@@ -61,6 +61,7 @@ def counted(height, width):
 CURIOUS = {
     "echo in an exception": "raise ValueError(f'{height} {width}')",
     "echo in an exception's name": "raise type(f'E{height}', (ValueError,), {})(str(width))",
+    "echo in a type's name": "return type(f'T{height}', (), {})()",
     "echo in the output": "print(height, width); return 1",
     "echo": "return [height, width]",
     "exception with a long text": "raise ValueError('x' * 150 + str(height))",
@@ -208,6 +209,20 @@ class TestPoints:
             "Not yet: adds all four sides.",
             "Not yet: takes a side four times (the sides are all the same here).",
         ]
+
+    def test_points_never_exceed_the_maximum(self, write):
+        """Nine ninths of 2 points are 2 points: nbgrader refuses anything more."""
+        check = '@question.test\ndef test_{0}(compare):\n    """measures"""\n    compare({0}, 1)\n'
+        write(HEAD.replace("points=3", "points=2") + "".join(check.format(n) for n in range(9)))
+        found = grade()["area"]
+        assert (found.outcome, found.points, found.max_points) == ("passed", 2.0, 2.0)
+
+    @pytest.mark.parametrize("body", ["pytest.fail('7919')", "with pytest.raises(ValueError): pass"])
+    def test_pytests_own_failures(self, write, body):
+        """`pytest.raises` finds fault with a student as an assert does."""
+        write(f'{HEAD}@question.test\ndef test_it(submission):\n    """measures"""\n    {body}\n')
+        found = grade()["area"]
+        assert (found.outcome, found.feedback) == ("failed", ["Not yet: measures."])
 
     def test_a_slip_speaks_for_all_its_checks(self):
         found = grade(area=lambda h, w: area(h, w) and h + w)["area"]

@@ -37,7 +37,7 @@ QUESTIONS = frozenset(grader.load("iou")) - {"pairwise_iou"}
 """What is asked unless an attack is on more: the one left out takes as long as the others together."""
 SECRET = b"the-secret-of-this-course"
 TIGHT = Limits(cpu_seconds=1, wall_seconds=20)
-HALF = Limits(cpu_seconds=2, wall_seconds=20, memory_mb=512)
+HALF = Limits(cpu_seconds=5, wall_seconds=20, memory_mb=512)
 MOST_SHOWN, MOST_OUTPUTS = 1.2e6, 1_000
 """Characters and outputs that may be kept of what a cell shows, the sentence that says so included."""
 KEPT_BYTES = 256 * 2**20
@@ -122,9 +122,9 @@ FLOODS = [
     Attack("forks"),
     Attack("survives"),
     Attack("memory_at_once"),
-    Attack("memory_in_pieces", tried=False),
-    costing_box("memory_in_a_call", "crashed", "error", tried=False),
-    Attack("memory_in_children", tried=False),
+    Attack("memory_in_pieces", tried=False, limits=HALF),
+    costing_box("memory_in_a_call", "crashed", "error", tried=False, limits=HALF),
+    Attack("memory_in_children", tried=False, limits=HALF),
     Attack("memory_of_nobody", limits=HALF),
     Attack("memory_of_the_kernel", tried=False, limits=HALF),
     Attack("hides_processor_time", {"pairwise_iou": ("partial",)}, tried=False),

@@ -194,7 +194,7 @@ class TestAtomicWriting:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
         monkeypatch.setattr(results.tempfile, "mkstemp", forbidden)
-        with pytest.raises(ConvGradeError, match=r"Permission denied\. Free some space or fix the permissions"):
+        with pytest.raises(ConvGradeError, match=r"Permission denied\. Free some space or fix"):
             write_atomically(path, "new")
         assert path.read_text() == "old"
 

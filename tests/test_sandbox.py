@@ -120,6 +120,16 @@ class TestCells:
         assert error["ename"] == name
         assert evaluated(job, "kept") == 7
 
+    def test_rich_outputs(self, job):
+        """What is displayed arrives as it would in Jupyter, a plot as a picture."""
+        job.run_cell("from IPython.display import display, HTML\nimport matplotlib.pyplot as plt", 0)
+        run = job.run_cell(
+            "print('one'); display(HTML('<b>two</b>')); print('three')\nlines = plt.plot([1, 2])", 1
+        )
+        assert [o["output_type"] for o in run.outputs] == ["stream", "display_data", "stream", "display_data"]
+        assert run.outputs[1]["data"]["text/html"] == "<b>two</b>"
+        assert "image/png" in run.outputs[3]["data"]
+
     def test_magics(self, job):
         """What Jupyter adds to Python works, plots too."""
         assert job.run_cell("%matplotlib inline\nimport matplotlib.pyplot as plt\nplt.plot([1, 2]);", 0).ok
@@ -154,6 +164,24 @@ class TestOutputCaps:
     def test_a_notebook(self, job):
         sizes = [len(shown(job, "print('x' * 2_000_000)").removesuffix(self.CUT)) for _ in range(5)]
         assert sizes == [2**20] * 4 + [0]
+
+    def test_a_cell_that_shows_nothing_is_not_cut(self, job):
+        """Also where the notebook has shown all that it may."""
+        for _ in range(5):
+            job.run_cell("print('x' * 2_000_000)", 0)
+        assert job.run_cell("quiet = 1", 1).outputs == []
+
+    def test_a_large_display(self, job):
+        """It is left out whole, and the line says so."""
+        run = job.run_cell("from IPython.display import display, HTML\ndisplay(HTML('x' * 2_000_000))", 0)
+        assert [o["text"] for o in run.outputs] == [self.CUT]
+
+    def test_a_text_that_no_frame_holds(self, job):
+        """It can't be read, and its process lives."""
+        job.run_cell("def long():\n    return 'x' * 17 * 2**20", 0)
+        reply, arrays = job.call("long", (), {})
+        assert isinstance(protocol.decode(reply["value"], arrays), protocol.Opaque)
+        assert evaluated(job, "1 + 1") == 2
 
     def test_calls_show_nothing(self, job):
         """They know hidden arguments."""
@@ -263,7 +291,7 @@ class TestLimits:
         """The status is told, and who asks again is told that there is nobody."""
         with pytest.raises(Lost) as lost:
             job.run_cell(f"import ctypes, os; {source}", 0)
-        assert lost.value.status == status
+        assert (lost.value.reason, lost.value.status) == ("exit", status)
         for _ in range(2):
             with pytest.raises(Lost, match="exit"):
                 job.run_cell("1", 1)
@@ -405,7 +433,7 @@ class TestStrict:
         written = shown(
             inside,
             "import os\nfor folder in ('', '/usr', '/etc', '/engine', '/engine/autograder', '/site/0',"
-            " '/python', '/proc', '/tmp', '/dev/shm', '/job'):\n"
+            " '/python', '/dev', '/proc', '/tmp', '/dev/shm', '/job'):\n"
             "    try: open(f'{folder}/mark', 'w').close(); print(folder)\n    except OSError: pass",
         )
         assert written.split() == ["/tmp", "/dev/shm", "/job"]
@@ -505,6 +533,20 @@ class TestStarting:
             sandbox.job(Limits(total_cpu=None), 0)  # which no limit can be set to
         with closing(sandbox.job(SMALL, 0)) as job:
             assert evaluated(job, "1 + 1") == 2
+
+    @pytest.mark.usefixtures("strict")
+    def test_a_bubblewrap_that_is_not_there(self, monkeypatch):
+        """A program that can't even be started is one more that does not work."""
+        programs = ["/no/such/bwrap", *isolation.find_bwrap()]
+        monkeypatch.setattr(isolation, "find_bwrap", lambda: iter(programs[:1]))
+        with pytest.raises(SandboxError, match=r"/no/such/bwrap: .*'convgrade doctor'"):
+            Sandbox("strict")
+
+    def test_a_job_of_a_closed_sandbox(self, each_level):
+        sandbox = Sandbox(each_level)
+        sandbox.close()
+        with pytest.raises(SandboxError, match="The warm process is gone; run the command again"):
+            sandbox.job(SMALL, 0)
 
     def test_the_end_of_a_job(self, sandbox):
         """It can be closed twice, and asked no more."""
@@ -617,6 +659,26 @@ class TestSubmission:
             submission.area()
         assert message in str(raised.value)
         assert submission.calls[-1].error is raised.value
+
+    @pytest.mark.parametrize(
+        ("suffix", "told"), [("", "type Box that"), (7919, "type Box that"), ("es", "a type that")]
+    )  # fmt: skip
+    def test_the_name_of_a_type_tells_nothing(self, submit, suffix, told):
+        """A student's function knows hidden arguments, and may name a class after them."""
+        submission = submit("def box(suffix):\n    return type(f'Box{suffix}', (), {})()")
+        with pytest.raises(Unreadable, match=f"`box` gave .*{told} can't be read"):
+            submission.box(suffix)
+
+    def test_text_that_no_file_holds(self, submit):
+        """Half a surrogate pair, printed or raised, spoils neither the notebook nor the feedback."""
+        submission = submit(
+            "print('a\\ud800b')\n'\\ud800'", question_cell("area", "raise ValueError('\\ud800')")
+        )
+        nbformat.writes(submission.notebook).encode()
+        assert submission.notebook.cells[0].outputs[0].text == "a?b\n"
+        with pytest.raises(StudentError) as raised:
+            submission.area()
+        str(raised.value).encode()
 
     def test_an_untouched_body(self, submit):
         """It is "not attempted" unless another cell defines the function."""

@@ -115,17 +115,22 @@ class Sandbox:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         settings = {"control_fd": theirs.fileno(), "imports": imports, "isolation": self.level}
         with tempfile.TemporaryFile() as log:
-            process = subprocess.Popen(
-                command(where, json.dumps(settings)),
-                env={} if self.level == "strict" else isolation.environment(str(self._folder)),
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd=self._folder,
-                start_new_session=True,
-            )
-            theirs.close()
+            try:
+                process = subprocess.Popen(
+                    command(where, json.dumps(settings)),
+                    env={} if self.level == "strict" else isolation.environment(str(self._folder)),
+                    pass_fds=[theirs.fileno()],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    cwd=self._folder,
+                    start_new_session=True,
+                )
+            except OSError as error:
+                ours.close()
+                raise SandboxError(str(error)) from error
+            finally:
+                theirs.close()
             ours.settimeout(START_SECONDS)
             try:
                 greeting = ours.recv(4096)
@@ -147,6 +152,8 @@ class Sandbox:
         Raises:
             SandboxError: the walls could not be put up; nothing of the student's ran.
         """
+        if self._process.poll() is not None:
+            raise SandboxError("The warm process is gone; run the command again.")
         folder = Path(tempfile.mkdtemp(dir=self._folder)) if self.level == "process" else None
         request = {
             "memory_mb": limits.memory_mb,
@@ -312,7 +319,9 @@ class Job:
 
     def _lost(self, reason: str | None = None) -> Lost:
         ended = self.close()
-        return Lost(reason or ended.get("end", "exit"), ended.get("status"))
+        end = ended.get("end", "exit")
+        # Asked to end a process that was gone already, the watcher reports that it did.
+        return Lost(reason or ("exit" if end == "ended" else end), ended.get("status"))
 
     def close(self) -> dict[str, Any]:
         """End the process and all that it started; return the watcher's report."""
@@ -323,7 +332,7 @@ class Job:
         with contextlib.suppress(OSError):  # the watcher may have ended already; its report waits
             self._control.send(b"end")
         with contextlib.suppress(OSError):
-            while data := self._control.recv(4096):
+            while data := self._next_report():
                 report |= json.loads(data)
         self._control.close()
         self._channel.close()
@@ -331,3 +340,9 @@ class Job:
             shutil.rmtree(self._folder, ignore_errors=True)
         self._ended = report
         return report
+
+    def _next_report(self) -> bytes:
+        try:
+            return self._control.recv(4096)
+        except ConnectionResetError:  # the watcher ended without reading an order; its report still waits
+            return self._control.recv(4096)

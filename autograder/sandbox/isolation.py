@@ -70,7 +70,7 @@ def strict_command(bwrap: str, settings: str) -> list[str]:
     ]  # fmt: skip
     walls += [part for pair in environment("/tmp").items() for part in ("--setenv", *pair)]
     warm = [_inner_python(), *_PYTHON_OPTIONS, _START, _site_argument(), settings]
-    fresh = ["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]
+    fresh = ["--proc", "/proc", "--dev", "/dev", "--remount-ro", "/dev", "--tmpfs", "/tmp"]
     if os.geteuid() != 0:
         return [bwrap, *walls, *_filesystem(), *fresh, "--remount-ro", "/", *warm]
     # Root first builds the view, since the paths in it may be closed to anybody else, then lets go of

@@ -38,14 +38,17 @@ class _Outputs:
         self.send: Callable[[dict[str, Any]], None] = lambda output: None
         self.pending: dict[str, list[str]] = {}
         self.cell_room = self.notebook_room = 0
+        self.was_cut = False
 
     def begin_cell(self) -> None:
         self.cell_room = min(CELL_OUTPUT, self.notebook_room)
+        self.was_cut = False
 
     def text(self, name: str, text: str) -> None:
         if name not in self.pending:
             self.flush()
         taken = text[: self.cell_room]
+        self.was_cut |= len(taken) < len(text)
         self._spend(len(taken))
         if taken:
             self.pending.setdefault(name, []).append(taken)
@@ -60,9 +63,11 @@ class _Outputs:
     def rich(self, output: dict[str, Any]) -> None:
         self.flush()
         size = len(repr(output))
-        if size <= self.cell_room:
-            self._spend(size)
-            self.send(output)
+        if size > self.cell_room:
+            self.was_cut = True
+            return
+        self._spend(size)
+        self.send(output)
 
     def _spend(self, size: int) -> None:
         self.cell_room -= size
@@ -130,7 +135,7 @@ def prepare() -> _Shell:
             "InteractiveShell": {"colors": "nocolor", "xmode": "Plain", "cache_size": 0},
         }
     )
-    shell = _Shell(config=config)
+    shell = _Shell.instance(config=config)  # display() and inline pictures ask for the one instance
     with contextlib.redirect_stdout(io.StringIO()):
         shell.run_cell("%matplotlib inline\nNone", store_history=False, silent=True)
     shell.reset(new_session=False)
@@ -154,7 +159,11 @@ def serve(shell: _Shell, channel: socket.socket, seed: int) -> None:
         except KeyboardInterrupt as interrupt:  # it came just after the student's code was through
             reply, out = _describe_exception(interrupt), []
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # while no student code runs, there is nothing to stop
-        protocol.send(channel, reply | {"id": message["id"]}, out)
+        try:
+            protocol.send(channel, reply | {"id": message["id"]}, out)
+        except protocol.ProtocolError:  # more text than one frame holds
+            large = {"t": "opaque", "type": "text (too large)"}
+            protocol.send(channel, {"is": "value", "value": large, "id": message["id"]})
 
 
 def _answer(
@@ -196,7 +205,7 @@ def _run_cell(shell: _Shell, message: dict[str, Any]) -> dict[str, Any]:
     except BaseException:  # an interrupt between two of IPython's own lines
         ok = False
     OUTPUTS.flush()
-    return {"is": "done", "ok": ok, "full": OUTPUTS.cell_room <= 0}
+    return {"is": "done", "ok": ok, "full": OUTPUTS.was_cut}
 
 
 def _call(

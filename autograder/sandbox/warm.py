@@ -243,7 +243,10 @@ def _tree(root: int, proc: int | None) -> list[int]:
 
 def _read(path: str, proc: int | None) -> str:
     try:
-        with open(path, opener=lambda name, flags: os.open(name, flags, dir_fd=proc)) as file:
+        # A process may give itself any bytes for a name.
+        with open(
+            path, errors="replace", opener=lambda name, flags: os.open(name, flags, dir_fd=proc)
+        ) as file:
             return file.read()
     except OSError:  # the process ended meanwhile
         return ""
