@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import builtins
+import functools
 import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 
 MAX_MESSAGE = 200
 """Characters of an exception's own text that a student reads back."""
+MAX_SOURCE = 200_000
+"""Characters of code that is parsed to find the texts in it."""
 
 
 def recognise(question: Question, checks: Sequence[Sequence[Call]], failed: Sequence[int]) -> list[str]:
@@ -73,8 +77,9 @@ def _same_outcome(slip: Slip, call: Call, tolerance: float) -> bool:
 def safe_message(kinds: Sequence[str], text: str, source: str) -> str:
     """Return an exception's name and text, fit for a student whose code knows hidden arguments.
 
-    A student's exception may carry the arguments that it was called with. So numbers are blanked, and so
-    is every word that is neither Python's own nor stands in the student's own source.
+    A student's exception may carry the arguments that it was called with, spelled in any code. So only
+    a message of Python's, of numpy's or of the student's own code is shown, and where a value stands in
+    it no more than a name that is in that code.
 
     Args:
         kinds: the names of the exception's class and its bases, unverified.
@@ -82,21 +87,65 @@ def safe_message(kinds: Sequence[str], text: str, source: str) -> str:
         source: the student's code.
     """
     name = next((kind for kind in kinds if kind in _EXCEPTIONS), "an exception")
-    words = safe_words(text, source)
-    return f"{name}: {words}" if words else name
+    known = _TYPES | set(re.findall(r"[A-Za-z_]\w*", source))
+    for parts in (*_MESSAGES, *_own_messages(source)):
+        values = _between(parts, text[:MAX_MESSAGE])
+        if values is not None:
+            shown = [value if value in known | _OPERATORS else "…" for value in values]
+            said = "".join(part for pair in zip(parts, [*shown, ""], strict=True) for part in pair)
+            return f"{name}: " + "".join(c if c.isprintable() else " " for c in said)
+    return name
 
 
-def safe_words(text: str, source: str) -> str:
-    """Return of `text` what is neither a number nor a word from elsewhere than Python or `source`."""
-    allowed = _PYTHON_WORDS | set(re.findall(r"[A-Za-z_]+", source))
-    words = re.sub(
-        r"[A-Za-z_]+|[0-9][0-9_.eE+-]*",
-        lambda match: match.group() if match.group() in allowed else "…",
-        text[:MAX_MESSAGE],
-    )
-    words = re.sub(r"[^ -~…]+", " ", words)  # not joined, which could make a new word of two
-    words = re.sub(r"['\"(\[{]*(…(?:[\s,.:;'\"()\[\]{}-]|x\b)*){2,}", "… ", words)
-    return words.strip(" …")
+def _between(parts: Sequence[str], text: str) -> list[str] | None:
+    """Return what stands in `text` between the fixed `parts`; None where they are not its parts.
+
+    Not a regular expression: a student's code chooses the parts, and could make that take for ever.
+    """
+    if not text.startswith(parts[0]):
+        return None
+    end, values = len(parts[0]), []
+    for part in parts[1:-1]:
+        found = text.find(part, end)
+        if found < 0:
+            return None
+        values.append(text[end:found])
+        end = found + len(part)
+    if len(parts) == 1:
+        return [] if end == len(text) else None
+    last = len(text) - len(parts[-1])
+    return [*values, text[end:last]] if last >= end and text.endswith(parts[-1]) else None
+
+
+@functools.lru_cache(maxsize=8)
+def _own_messages(source: str) -> list[list[str]]:
+    """Return the texts that stand in the student's code, each split where it has a value in braces."""
+    if len(source) > MAX_SOURCE:
+        return []
+    try:
+        nodes = list(ast.walk(ast.parse(re.sub(r"(?m)^[%!].*", "", source))))  # without magics
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return []
+    messages = []
+    for node in nodes:
+        parts = [""]
+        for piece in node.values if isinstance(node, ast.JoinedStr) else [node]:
+            if isinstance(piece, ast.Constant) and isinstance(piece.value, str):
+                parts[-1] += piece.value
+            elif isinstance(piece, ast.FormattedValue):
+                parts.append("")
+        if re.search(r"\w", "".join(parts)):
+            messages.append(parts)
+    return messages
+
+
+def safe_type(text: str, source: str) -> str:
+    """Return a type's name, fit for a student whose code may have named it after hidden arguments."""
+    match = re.fullmatch(r"(numpy array of )?([A-Za-z_]+)[0-9]*( \((?:too large|too many)[a-z ]*\))?", text)
+    known = _TYPES | set(re.findall(r"[A-Za-z_]\w*", source))
+    if match and match[2] in known:
+        return "type " + "".join(part or "" for part in match.groups())
+    return "a type of your own"
 
 
 _EXCEPTIONS = frozenset(
@@ -105,28 +154,85 @@ _EXCEPTIONS = frozenset(
 )  # fmt: skip
 
 
-_PYTHON_TEXT = """
-a access after aligned all allowed along ambiguous an and any are argument arguments array arrays as
-assignment associated at attribute axes axis bad base be been before between bool boolean both bound bounds
-broadcast but by bytes call callable calling can cannot cast compared compatible complex concatenate
-concatenation contain conversion convert converted core could decoding defined depth detected dict
-dictionary did different dim dimension dimensional dimensions divide division does domain dtype dtypes
-element elements ellipsis empty encountered enough error exactly exceeded except expected False few field
-float for found from function generator given got gufunc had has hashable have identity implemented in
-incompatible index indexed indexing indices inf infinity inhomogeneous Input input inputs instance instances
-int integer integers into invalid is it item items iterable iteration iterator its keepdims key keys keyword
-least len length list literal local lookup loop many match matched matching math matmul maximum mean
-mismatch missing module more mul multiple must name NaN nan ndarray need negative newaxis no non None none
-NoneType nonetype not number numbers numpy object objects of on one only operand operands operation operator
-option or order ordinal out outside overflow par parameter parts pop positional Python ragged range read
-real recursion reduction referenced requested required reshape result return returned s same scalar scalars
-sequence set setting shape shapes should signature size slice slices step str string strings subscriptable
-supplied supported t take takes tensor than that The the there this to together too True truth tuple type
-types ufunc unary unexpected unhashable unknown unpack unsupported Use use used using valid value values
-variable was were where which while with without you zero
-"""
-"""The words of the messages that Python and numpy raise."""
-_PYTHON_WORDS = frozenset(_PYTHON_TEXT.split())
+_TYPES = frozenset(
+    [name for name, value in vars(builtins).items() if isinstance(value, type)]
+    + ["NoneType", "function", "method", "module", "generator", "builtin_function_or_method"]
+    + ["ndarray", "bytes_", "str_", "void"]
+)
+_OPERATORS = frozenset("+ - * / // % ** @ < <= > >= == != & | ^ ~ << >> += -= *= /=".split())  # noqa: SIM905
+_TEXT = """
+division by zero
+float division by zero
+integer division or modulo by zero
+integer modulo by zero
+float modulo
+math domain error
+math range error
+* index out of range
+list indices must be integers or slices, not *
+pop from empty list
+name '*' is not defined
+name '*' is not defined. Did you mean: '*'?
+cannot access local variable '*' where it is not associated with a value
+'*' object has no attribute '*'
+'*' object is not subscriptable
+'*' object is not callable
+'*' object is not iterable
+'*' object does not support item assignment
+'*' object cannot be interpreted as an integer
+module '*' has no attribute '*'
+No module named '*'
+unsupported operand type(s) for *: '*' and '*'
+bad operand type for unary *: '*'
+'*' not supported between instances of '*' and '*'
+can only concatenate * (not "*") to *
+object of type '*' has no len()
+must be real number, not *
+*() missing * required positional arguments: *
+*() missing * required positional argument: '*'
+*() takes * positional arguments but * were given
+*() takes * positional argument but * were given
+*() got an unexpected keyword argument '*'
+not enough values to unpack (expected *, got *)
+too many values to unpack (expected *)
+cannot unpack non-iterable * object
+invalid literal for int() with base *: *
+could not convert string to float: *
+cannot convert float NaN to integer
+cannot convert float infinity to integer
+maximum recursion depth exceeded
+maximum recursion depth exceeded in comparison
+maximum recursion depth exceeded while calling a Python object
+operands could not be broadcast together with shapes *
+shapes * and * not aligned: *
+cannot reshape array of size * into shape *
+index * is out of bounds for axis * with size *
+axis * is out of bounds for array of dimension *
+too many indices for array: array is *-dimensional, but * were indexed
+only integers, slices (`:`), ellipsis (`...`), numpy.newaxis (`None`) and integer or boolean arrays are valid indices
+negative dimensions are not allowed
+boolean index did not match indexed array along axis *
+The truth value of an array with more than one element is ambiguous. Use a.any() or a.all()
+The truth value of an empty array is ambiguous. Use `array.size > 0` to check that an array is not empty.
+zero-size array to reduction operation * which has no identity
+all the input array dimensions except for the concatenation axis must match exactly, but *
+all the input arrays must have same number of dimensions, but *
+need at least one array to concatenate
+setting an array element with a sequence. *
+only 0-dimensional arrays can be converted to Python scalars
+only length-1 arrays can be converted to Python scalars
+can only convert an array of size 1 to a Python scalar
+non-broadcastable output operand with shape * doesn't match the broadcast shape *
+could not broadcast input array from shape * into shape *
+assignment destination is read-only
+Cannot cast ufunc '*' output from dtype('*') to dtype('*') with casting rule '*'
+matmul: Input operand * has a mismatch in its core dimension *, with gufunc signature * (size * is different from *)
+matmul: Input operand * does not have enough dimensions *
+Unable to allocate * for an array with shape * and data type *
+'*'
+"""  # noqa: E501
+"""The messages of Python and numpy that are shown, * for what may be a value."""
+_MESSAGES = [line.split("*") for line in _TEXT.strip().splitlines()]
 
 
 def describe_place(source: str, line: int) -> str:

@@ -162,6 +162,12 @@ class LocalSubmission(Submission):
         return self.namespace[name]
 
 
+CELL_OUTPUT, NOTEBOOK_OUTPUT = 17 * 2**16, 17 * 2**18
+"""Characters of outputs that are kept: a bit more than the sandbox lets through."""
+MAX_ANSWERS = 80 * 2**20
+"""Bytes of arrays that one function may answer with in all: they are kept, to recognise slips by."""
+
+
 @dataclass(kw_only=True)
 class SandboxSubmission(Submission):
     """One student's notebook, executed in the sandbox.
@@ -186,6 +192,8 @@ class SandboxSubmission(Submission):
     _starts: int = 0
     _stopped: dict[int, SubmissionError] = field(default_factory=dict)
     _errors: dict[int, str] = field(default_factory=dict)
+    _output_room: int = NOTEBOOK_OUTPUT
+    _answered: dict[str, int] = field(default_factory=dict)
 
     def execute(self) -> None:
         """Run the notebook's cells, keeping what they show; never raises for what a student wrote."""
@@ -244,12 +252,26 @@ class SandboxSubmission(Submission):
             return False
         if run.interrupted:
             self._stopped[position] = _explain(Lost("time"), "This cell", self.limits)
-            run.outputs.append(_stop_output(self._stopped[position]))
         if cell.execution_count is None:  # a rerun shows nothing new
             cell.execution_count = position + 1
-            cell.outputs = _clean_outputs(run.outputs)
+            cell.outputs = self._kept(run.outputs)
+            if run.interrupted:
+                cell.outputs += _clean_outputs([_stop_output(self._stopped[position])])
         self._errors[position] = "" if run.ok else _last_error(cell.outputs)
         return True
+
+    def _kept(self, outputs: list[dict[str, Any]]) -> list[NotebookNode]:
+        """Return what is kept of a cell's outputs: a subverted process keeps to no caps of its own."""
+        kept = []
+        room = min(CELL_OUTPUT, self._output_room)
+        for output in _clean_outputs(outputs):
+            size = _characters(output)
+            if size > room:
+                break
+            room -= size
+            self._output_room -= size
+            kept.append(output)
+        return kept
 
     def _call(self, function: str, args: tuple, kwargs: dict[str, Any]) -> Any:
         value = self._ask(function, lambda job: job.call(function, args, kwargs, self.cpu_limit))
@@ -273,6 +295,9 @@ class SandboxSubmission(Submission):
             raise _explain(lost, f"`{name}`", self.limits, self.cpu_limit) from None
         match reply["is"]:
             case "value":
+                self._answered[name] = self._answered.get(name, 0) + sum(array.nbytes for array in arrays)
+                if self._answered[name] > MAX_ANSWERS:
+                    raise Unreadable(f"`{name}` gave more than {MAX_ANSWERS >> 20} MB in all its answers.")
                 try:
                     return protocol.decode(reply.get("value"), arrays)
                 except protocol.ProtocolError:
@@ -315,8 +340,8 @@ class SandboxSubmission(Submission):
 
     def _describe_type(self, type_name: str) -> str:
         """Name a type without what its name may tell: code that knows hidden inputs may have chosen it."""
-        words = feedback.safe_words(type_name, "\n".join(self._sources().values()))
-        return f"a value of type {words}" if words else "a value of a type"
+        source = "\n".join(self._sources().values())
+        return f"a value of {feedback.safe_type(type_name, source)}"
 
     def _missing(self, name: str) -> SubmissionError:
         """Say why the notebook has no `name` after all its cells ran."""
@@ -396,6 +421,13 @@ def _text(value: Any) -> str:
 
 
 _SHOWN = ("text/plain", "text/html", "text/latex", "text/markdown", "image/png", "image/jpeg")
+
+
+def _characters(value: Any) -> int:
+    if isinstance(value, str):
+        return len(value)
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return sum(map(_characters, parts))
 
 
 def _last_error(outputs: list[NotebookNode]) -> str:

@@ -178,7 +178,7 @@ PIECES = (
 
 
 class TestSafeMessage:
-    """An exception's text is told without numbers, and without words that could be hidden ones."""
+    """Of an exception only a text of Python's, of numpy's or of the student's own code is told."""
 
     @pytest.mark.parametrize(
         ("text", "told"),
@@ -186,19 +186,31 @@ class TestSafeMessage:
             ("division by zero", "ValueError: division by zero"),
             ("", "ValueError"),
             ("7", "ValueError"),
-            ("bad side 7", "ValueError: bad side"),
+            ("bad side 7", "ValueError: bad side …"),
+            ("bad side height", "ValueError: bad side height"),
+            ("bad sides", "ValueError"),
             ("[3, 4, 5] hunter2", "ValueError"),
-            ("operands of shape (3, 4) and (4, 3)", "ValueError: operands of shape … and"),
-            ("index 7 is out of bounds for axis 0", "ValueError: index … is out of bounds for axis"),
-            ("side=-7.25e-3 height", "ValueError: side=-… height"),
-            ("could not broadcast (2x3) to 'hidden'", "ValueError: could not broadcast … to '…'"),
-            ("height\nwidth\x00side\x1b[31m", "ValueError: height width side"),
+            ("index 7 is out of bounds for axis 0 with size 3",
+             "ValueError: index … is out of bounds for axis … with size …"),
+            ("name 'heigth' is not defined. Did you mean: 'height'?",
+             "ValueError: name '…' is not defined. Did you mean: 'height'?"),
+            ("width width height height height", "ValueError"),
+            ("side height", "ValueError"),
             ("sechs ٦ VI ⅵ 六", "ValueError"),
-            ("ｈｅｉｇｈｔ 7", "ValueError"),
         ],
-    )
+    )  # fmt: skip
     def test_examples(self, text, told):
         assert safe_message(["ValueError", "Exception"], text, SOURCE) == told
+
+    def test_control_characters_are_left_out(self):
+        """What a student wrote into a text does not reach the instructor's terminal."""
+        source = "raise ValueError('a\x1b[31mb')"
+        assert safe_message(["ValueError"], "a\x1b[31mb", source) == "ValueError: a [31mb"
+
+    def test_no_text_takes_for_ever(self):
+        """A text with many values in it is compared in no more steps than it has letters and parts."""
+        source = "f'" + "{x}" * 5000 + "never'"
+        assert safe_message(["ValueError"], "a" * 10_000, source) == "ValueError"
 
     @pytest.mark.parametrize(
         "fault",
@@ -210,8 +222,8 @@ class TestSafeMessage:
             lambda: int("x"),
             lambda: [] < 1,
             lambda: len(3),
-            lambda: (lambda height: 0)(),
-            lambda: (lambda height: 0)(1, 2),
+            lambda: exec("def f(height): ...\nf()"),
+            lambda: exec("def f(height): ...\nf(1, 2)"),
             lambda: exec("height, width = [1]"),
             lambda: exec("height, width = [1, 2, 3]"),
             lambda: exec("def f():\n  height += 1\nf()"),
@@ -240,10 +252,10 @@ class TestSafeMessage:
         said = WORD.findall(str(raised.value))[:12]
         assert len(set(said) - set(WORD.findall(message))) <= len(said) / 4, message
 
-    def test_words_of_a_secret_are_blanked(self):
-        """A file name, an answer or a key does not come back unless the student wrote it."""
-        message = safe_message(["KeyError"], "'convgrade_secret' is not 'width'", SOURCE)
-        assert message == "KeyError: '…' is not 'width'"
+    def test_a_key_is_told_where_the_student_wrote_it(self):
+        """A file name, an answer or a key does not come back otherwise."""
+        assert safe_message(["KeyError"], "'convgrade_secret'", SOURCE) == "KeyError: '…'"
+        assert safe_message(["KeyError"], "'height'", SOURCE) == "KeyError: 'height'"
 
     @pytest.mark.parametrize(
         ("kinds", "name"),
@@ -271,13 +283,14 @@ class TestSafeMessage:
     @example(["E"], "……xheight", SOURCE + "xheight")
     @example(["E"], "hei\nght wi\u00addth", SOURCE)
     def test_nothing_else_gets_through(self, kinds, text, source):
-        """No digit of any script, and no word but Python's own and the student's own."""
+        """What is told is a message of Python's or of the student's, with no other value than their names."""
         message = safe_message(kinds, text, source)
-        allowed = feedback._PYTHON_WORDS | set(WORD.findall(source)) | {"an", "exception"}
-        allowed |= {kind for kind in kinds if kind.endswith("Error")}
-        assert set(WORD.findall(message)) <= allowed
-        assert not any(c.isnumeric() for c in message)
-        assert all(" " <= c <= "~" or c == "…" for c in message)
+        told = message.partition(": ")[2]
+        names = set(WORD.findall(source)) | feedback._TYPES
+        templates = [*feedback._MESSAGES, *feedback._own_messages(source)]
+        fits = [feedback._between(parts, told) for parts in templates]
+        known = names | feedback._OPERATORS | {"…"}
+        assert not told or any(values is not None and known.issuperset(values) for values in fits)
 
 
 class TestDescribePlace:

@@ -21,8 +21,8 @@ from autograder.sandbox.isolation import Level
 
 START_SECONDS = 180
 """How long a warm process may take for its imports on a busy machine."""
-MAX_OUTPUT = 16 * 2**20
-"""Bytes of output frames that one cell may send before its process counts as flooding."""
+MAX_OUTPUT, MAX_OUTPUTS = 16 * 2**20, 1_000
+"""Bytes and number of output frames that one cell may send before its process counts as flooding."""
 _HOST_PATIENCE = 20
 """Seconds that the host waits longer than the watcher should."""
 
@@ -291,13 +291,14 @@ class Job:
         return reply, out, self._was_interrupted()
 
     def _receive_reply(self, outputs: list[dict[str, Any]] | None) -> tuple[dict[str, Any], list[Any]]:
-        received = 0
+        received, bytes_received = 0, 0
         while True:
             message, arrays = protocol.receive(self._channel)
             kind = message.get("is")
             if kind == "output":
-                received += len(json.dumps(message))
-                if received > MAX_OUTPUT:
+                received += 1
+                bytes_received += len(json.dumps(message)) + sum(array.nbytes for array in arrays)
+                if bytes_received > MAX_OUTPUT or received > MAX_OUTPUTS:
                     raise self._lost("output")
                 if outputs is not None and isinstance(message.get("output"), dict):
                     outputs.append(message["output"])
@@ -310,7 +311,7 @@ class Job:
         """Say whether the watcher interrupted the request that was just answered."""
         interrupted = False
         while select.select([self._control], [], [], 0)[0]:
-            report = self._control.recv(4096)
+            report = self._next_report()
             if not report:
                 break
             # A report on an earlier request may come late: it was answered just before its interrupt.

@@ -26,7 +26,12 @@ NOBODY = 65534
 """The uid that root's sandboxes run as: limits on processes don't bind root."""
 
 _PACKAGE = Path(autograder.__file__).resolve().parent
-_SYSTEM_FOLDERS = ("/usr", "/lib", "/lib64", "/lib32", "/bin", "/sbin")
+_OWN_FOLDERS = ("autograder", "source", "release", "solutions", "tests")
+# Not the whole of /usr: images keep their work in /usr/src, and /usr/local may hold anything.
+_SYSTEM_FOLDERS = (
+    "/usr/bin", "/usr/sbin", "/usr/lib", "/usr/lib64", "/usr/lib32", "/usr/libexec", "/usr/share",
+    "/usr/local/bin", "/lib", "/lib64", "/lib32", "/bin", "/sbin",
+)  # fmt: skip
 _SYSTEM_FILES = ("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/localtime", "/etc/fonts", "/etc/alternatives")
 
 
@@ -70,6 +75,7 @@ def strict_command(bwrap: str, settings: str) -> list[str]:
     ]  # fmt: skip
     walls += [part for pair in environment("/tmp").items() for part in ("--setenv", *pair)]
     warm = [_inner_python(), *_PYTHON_OPTIONS, _START, _site_argument(), settings]
+    # Whatever can be written to outside the private folders would pass from one submission to the next.
     fresh = ["--proc", "/proc", "--dev", "/dev", "--remount-ro", "/dev", "--tmpfs", "/tmp"]
     if os.geteuid() != 0:
         return [bwrap, *walls, *_filesystem(), *fresh, "--remount-ro", "/", *warm]
@@ -123,26 +129,39 @@ def find_bwrap() -> Iterator[str]:
 
 def _filesystem() -> list[str]:
     """Return bubblewrap's arguments for what the sandbox sees of the disk, read-only."""
-    arguments = []
+    arguments, shown = [], []
     # Named, because bubblewrap closes the folders that it makes on the way to anybody but their owner.
-    for folder in ("/job", "/etc", "/python", "/site", "/engine", "/engine/autograder/sandbox"):
+    for folder in ("/job", "/etc", "/usr/local", "/python", "/site", "/engine", "/engine/autograder/sandbox"):
         arguments += _open_folder(folder)
     for folder in _SYSTEM_FOLDERS:
         if Path(folder).is_symlink():
             arguments += ["--symlink", os.readlink(folder), folder]
         elif Path(folder).is_dir():
-            arguments += ["--ro-bind", folder, folder]
+            shown.append((folder, folder))
     for name in _SYSTEM_FILES:
         arguments += ["--ro-bind-try", name, name]
     if not _prefix_is_system():
-        arguments += ["--ro-bind", sys.base_prefix, "/python"]
+        shown.append((sys.base_prefix, "/python"))
     for number, packages in enumerate(site_folders()):
-        arguments += ["--ro-bind", str(packages), f"/site/{number}"]
-        if (packages / "autograder").exists():
-            arguments += ["--tmpfs", f"/site/{number}/autograder"]
+        shown.append((str(packages), f"/site/{number}"))
+    for folder, target in shown:
+        arguments += ["--ro-bind", folder, target]
+    for folder, target in shown:
+        arguments += _hide_project(Path(folder).resolve(), target)
     for name in ENGINE_FILES:
         arguments += ["--ro-bind", str(_PACKAGE / name), f"/engine/autograder/{name}"]
     return arguments
+
+
+def _hide_project(folder: Path, target: str) -> list[str]:
+    """Return bubblewrap's arguments that cover this project where `folder`, seen as `target`, holds it.
+
+    A package that is installed into the interpreter's own folders is seen by more than one path.
+    """
+    own = [_PACKAGE.parent / name for name in _OWN_FOLDERS] + [folder / _PACKAGE.name]
+    covered = [path.relative_to(folder) for path in own if path.is_dir() and path.is_relative_to(folder)]
+    places = [str(Path(target, path)) for path in dict.fromkeys(covered)]
+    return [part for place in places for part in ("--tmpfs", place, "--remount-ro", place)]
 
 
 def _open_folder(path: str) -> list[str]:

@@ -24,6 +24,7 @@ _CLONE_NEWPID = 0x20000000
 _CLONE_NEWNET = 0x40000000
 _MS_NOSUID_NODEV = 2 | 4
 _MS_NOEXEC = 8
+_MS_BIND = 0x1000
 _MS_REC_PRIVATE = 0x4000 | 0x40000
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
@@ -33,6 +34,7 @@ _PR_SET_NO_NEW_PRIVS = 38
 _PR_CAP_AMBIENT = 47
 _PR_CAP_AMBIENT_CLEAR_ALL = 4
 _CAPABILITY_VERSION_3 = 0x20080522
+_MAP_SHARED_ANONYMOUS = 0x01 | 0x20
 
 DENIED_SYSCALLS = (
     # reading or steering another process
@@ -43,6 +45,8 @@ DENIED_SYSCALLS = (
     # the kernel's keyrings, tracing and asynchronous entries, which no coursework needs
     "keyctl", "add_key", "request_key", "bpf", "userfaultfd", "io_uring_setup", "io_uring_enter",
     "io_uring_register",
+    # memory that no process maps, which the watcher can't see
+    "memfd_create", "memfd_secret",
     # shared memory and queues that outlive a process
     "shmget", "shmat", "shmctl", "semget", "semop", "semctl", "msgget", "msgsnd", "msgrcv", "msgctl",
     # the machine itself
@@ -93,6 +97,8 @@ def mount_private_folders(disk_mb: int) -> None:
     for folder, size in ((b"/tmp", 64), (b"/dev/shm", 64), (b"/job", disk_mb)):
         options = f"size={size}m,mode=700,nr_inodes=20000".encode()
         _check(libc.mount(b"tmpfs", folder, b"tmpfs", _MS_NOSUID_NODEV, options), folder.decode())
+    # Shared pages of /dev/zero stay when a process forgets them, where the watcher can't see them.
+    _check(libc.mount(b"/dev/null", b"/dev/zero", None, _MS_BIND, None), "/dev/zero")
     # Where the container masks its own /proc no new one may be mounted; the outer sandbox's stays, in
     # which other submissions show as numbers but, being of another user namespace, can't be touched.
     libc.mount(b"proc", b"/proc", b"proc", _MS_NOSUID_NODEV | _MS_NOEXEC, None)
@@ -148,7 +154,7 @@ def drop_privileges(syscall_filter: Any) -> None:
 
 
 def build_syscall_filter() -> Any:
-    """Return a filter, not loaded yet, that refuses `DENIED_SYSCALLS` and new user namespaces."""
+    """Return a filter, not loaded yet, that refuses `DENIED_SYSCALLS`, new user namespaces, hidden memory."""
     import pyseccomp as seccomp
 
     rules = seccomp.SyscallFilter(seccomp.ALLOW)
@@ -160,6 +166,14 @@ def build_syscall_filter() -> Any:
         rules.add_rule(seccomp.ERRNO(errno.EPERM), number)
     new_user = seccomp.Arg(0, seccomp.MASKED_EQ, _CLONE_NEWUSER, _CLONE_NEWUSER)
     rules.add_rule(seccomp.ERRNO(errno.EPERM), "clone", new_user)
+    rules.add_rule(
+        seccomp.ERRNO(errno.EPERM),
+        "mmap",
+        seccomp.Arg(3, seccomp.MASKED_EQ, _MAP_SHARED_ANONYMOUS, _MAP_SHARED_ANONYMOUS),
+    )
+    # It stays its parent's to end, and its watcher's to look into.
+    for option in (_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE):
+        rules.add_rule(seccomp.ERRNO(errno.EPERM), "prctl", seccomp.Arg(0, seccomp.EQ, option))
     # The filter can't look into clone3's arguments; without it the C library falls back on clone.
     rules.add_rule(seccomp.ERRNO(errno.ENOSYS), "clone3")
     return rules

@@ -29,6 +29,9 @@ CELL_OUTPUT = 2**20
 """Characters of output that one cell may send."""
 NOTEBOOK_OUTPUT = 4 * 2**20
 """Characters of output that all cells together may send."""
+CELL_OUTPUTS = 500
+"""Outputs that one cell may send: text, until there is something else to show, is one."""
+_CHUNK = 2**16
 
 
 class _Outputs:
@@ -37,11 +40,13 @@ class _Outputs:
     def __init__(self) -> None:
         self.send: Callable[[dict[str, Any]], None] = lambda output: None
         self.pending: dict[str, list[str]] = {}
-        self.cell_room = self.notebook_room = 0
+        self.pending_size = 0
+        self.cell_room = self.notebook_room = self.cell_outputs = 0
         self.was_cut = False
 
     def begin_cell(self) -> None:
         self.cell_room = min(CELL_OUTPUT, self.notebook_room)
+        self.cell_outputs = CELL_OUTPUTS
         self.was_cut = False
 
     def text(self, name: str, text: str) -> None:
@@ -52,13 +57,14 @@ class _Outputs:
         self._spend(len(taken))
         if taken:
             self.pending.setdefault(name, []).append(taken)
-            if sum(map(len, self.pending[name])) > 2**16:
+            self.pending_size += len(taken)
+            if self.pending_size > _CHUNK:
                 self.flush()
 
     def flush(self) -> None:
         for name, parts in self.pending.items():
-            self.send({"output_type": "stream", "name": name, "text": "".join(parts)})
-        self.pending = {}
+            self._count_and_send({"output_type": "stream", "name": name, "text": "".join(parts)})
+        self.pending, self.pending_size = {}, 0
 
     def rich(self, output: dict[str, Any]) -> None:
         self.flush()
@@ -67,7 +73,15 @@ class _Outputs:
             self.was_cut = True
             return
         self._spend(size)
-        self.send(output)
+        self._count_and_send(output)
+
+    def _count_and_send(self, output: dict[str, Any]) -> None:
+        self.cell_outputs -= 1
+        if self.cell_outputs < 0:
+            self.cell_room = 0
+            self.was_cut = True
+        else:
+            self.send(output)
 
     def _spend(self, size: int) -> None:
         self.cell_room -= size

@@ -12,6 +12,7 @@ the student's processes and kills all of it; the host steers the watcher over a 
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 import importlib
 import json
@@ -21,6 +22,7 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -84,6 +86,36 @@ class Clock:
 
 
 @dataclass
+class Processor:
+    """The processor time of a tree of processes.
+
+    Attributes:
+        peak: the most seconds that could be proven; it never falls.
+        alive: the seconds of each process of the tree, by its number and when it started.
+        ended: the seconds of those that are gone, as they were last seen.
+    """
+
+    peak: float = 0.0
+    alive: dict[tuple[int, str], float] = field(default_factory=dict)
+    ended: float = 0.0
+
+    def account(self, tree: dict[int, list[str]]) -> None:
+        """Take the state of a tree into account.
+
+        The kernel adds a child's time to its parent's when the parent waits for it, and forgets it where
+        the parent won't: both are counted, and the larger is believed.
+        """
+        before, waited_for = self.alive, 0.0
+        self.alive = {}
+        for pid, fields in tree.items():
+            if fields:
+                self.alive[pid, fields[19]] = sum(map(int, fields[11:13])) / _TICKS
+                waited_for += sum(map(int, fields[13:15])) / _TICKS
+        self.ended += sum(seconds for process, seconds in before.items() if process not in self.alive)
+        self.peak = max(self.peak, sum(self.alive.values()) + max(self.ended, waited_for))
+
+
+@dataclass
 class Job:
     """One submission: the watcher's side, in the process that forks the student's."""
 
@@ -93,7 +125,7 @@ class Job:
     data_fd: int
     control_fd: int
     clock: Clock = field(default_factory=Clock)
-    cpu_peak: float = 0.0
+    processor: Processor = field(default_factory=Processor)
 
     def run(self, shell: Any) -> None:
         """Fork the student's process, watch it to its end, and report how it ended."""
@@ -118,11 +150,14 @@ class Job:
                 os.close(proc)
             self._become_student(shell)
         os.close(self.data_fd)
-        reason, status = self._watch(student, control, proc)
-        if status is None:
-            status = _end_tree(student, proc)
-        _end_orphans(proc)
-        _report(control, {"end": reason, "status": status, "cpu": round(self.cpu_peak, 3)})
+        reason, status = "sandbox", None
+        try:
+            reason, status = self._watch(student, control, proc)
+        finally:  # nobody else keeps the limits
+            if status is None:
+                status = _end_tree(student, proc)
+            _end_orphans(proc)
+            _report(control, {"end": reason, "status": status, "cpu": round(self.processor.peak, 3)})
 
     def _become_student(self, shell: Any) -> None:
         """Put the walls up, give the host its channel, and never return."""
@@ -133,11 +168,11 @@ class Job:
             null = os.open("/dev/null", os.O_RDWR)
             for descriptor in (0, 1, 2):
                 os.dup2(null, descriptor)
+            os.setsid()  # or a signal to its process group would meet the warm process and every watcher
             if self.strict:
                 jail.mount_private_folders(self.limits["disk_mb"])
                 os.chdir("/job")
             else:
-                os.setsid()
                 os.chdir(self.limits["folder"])
             jail.set_limits(
                 memory_mb=self.limits["memory_mb"],
@@ -146,9 +181,9 @@ class Job:
                 open_files=256,
                 cpu_seconds=self.limits["total_cpu"],
             )
+            jail.hide_memory(False)  # from its watcher, which counts it
             if self.strict:
                 jail.drop_privileges(self.syscall_filter)
-            jail.hide_memory(False)
         except BaseException as error:
             from autograder import protocol
 
@@ -161,15 +196,16 @@ class Job:
 
     def _watch(self, student: int, control: socket.socket, proc: int | None) -> tuple[str, int | None]:
         """Wait until the student's process ends or must; return why, and its status if it ended."""
+        next_look = 0.0
         while True:
-            ready, _, _ = select.select([control], [], [], POLL_SECONDS)
-            tree = _tree(student, proc) if proc is not None else []
-            self.cpu_peak = max(self.cpu_peak, sum(_cpu_seconds(pid, proc) for pid in tree))
-            if ready:
-                order = control.recv(4096)
-                if not order or order == b"end":
-                    return "ended", None
-                self._set_clock(json.loads(order))
+            select.select([control], [], [], max(0.0, next_look - time.monotonic()))
+            if not self._obey(control):
+                return "ended", None
+            if time.monotonic() < next_look:
+                continue  # there are two orders a call, and a look takes longer than most calls
+            next_look = time.monotonic() + POLL_SECONDS
+            tree = _tree(student, proc) if proc is not None else {}
+            self.processor.account(tree)
             pid, wait_status = os.waitpid(student, os.WNOHANG)
             if pid:
                 return "exit", os.waitstatus_to_exitcode(wait_status)
@@ -179,9 +215,21 @@ class Job:
                 return "time", None
             self._interrupt_if_late(student, control)
 
+    def _obey(self, control: socket.socket) -> bool:
+        """Take all orders that have come; return False where one says that this is the end.
+
+        All, because a tree of many processes is looked at more slowly than the host gives orders.
+        """
+        while select.select([control], [], [], 0)[0]:
+            order = control.recv(4096)
+            if not order or order == b"end":
+                return False
+            self._set_clock(json.loads(order))
+        return True
+
     def _set_clock(self, order: dict[str, float]) -> None:
         if "wall" in order:
-            wall_end, cpu_end = time.monotonic() + order["wall"], self.cpu_peak + order["cpu"]
+            wall_end, cpu_end = time.monotonic() + order["wall"], self.processor.peak + order["cpu"]
             self.clock = Clock(int(order["id"]), wall_end, cpu_end)
         else:
             self.clock = Clock()
@@ -194,7 +242,7 @@ class Job:
         clock = self.clock
         if clock.wall_end is None or clock.cpu_end is None or clock.interrupted_at is not None:
             return
-        if time.monotonic() > clock.wall_end or self.cpu_peak > clock.cpu_end:
+        if time.monotonic() > clock.wall_end or self.processor.peak > clock.cpu_end:
             clock.interrupted_at = time.monotonic()
             _report(control, {"interrupted": clock.request})
             os.kill(student, signal.SIGINT)
@@ -215,7 +263,7 @@ def _end_tree(student: int, proc: int | None) -> int:
 def _end_orphans(proc: int | None) -> None:
     """End what the student's process left behind, which now belongs to this process."""
     while True:
-        for pid in _tree(os.getpid(), proc)[1:] if proc is not None else []:
+        for pid in list(_tree(os.getpid(), proc))[1:] if proc is not None else []:
             _kill(pid)
         try:
             os.waitpid(-1, 0)
@@ -228,25 +276,25 @@ def _kill(pid: int) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
-def _tree(root: int, proc: int | None) -> list[int]:
-    """Return `root` and its descendants that are alive, parents first."""
+def _tree(root: int, proc: int | None) -> dict[int, list[str]]:
+    """Return what `_stat` says of `root` and of its descendants that are alive, parents first."""
+    stats: dict[int, list[str]] = {}
     children: dict[int, list[int]] = {}
     for name in os.listdir(proc):
         fields = _stat(int(name), proc) if name.isdigit() else []
         if fields:
+            stats[int(name)] = fields
             children.setdefault(int(fields[1]), []).append(int(name))
     found = [root]
     for pid in found:
         found.extend(children.get(pid, ()))
-    return found
+    return {pid: stats.get(pid, []) for pid in found}
 
 
 def _read(path: str, proc: int | None) -> str:
     try:
-        # A process may give itself any bytes for a name.
-        with open(
-            path, errors="replace", opener=lambda name, flags: os.open(name, flags, dir_fd=proc)
-        ) as file:
+        # A process may call itself anything; what is not text must not stop the watcher.
+        with open(path, errors="replace", opener=functools.partial(os.open, dir_fd=proc)) as file:
             return file.read()
     except OSError:  # the process ended meanwhile
         return ""
@@ -258,25 +306,23 @@ def _stat(pid: int, proc: int | None) -> list[str]:
 
 
 _TICKS = os.sysconf("SC_CLK_TCK")
-_PAGE_MB = os.sysconf("SC_PAGE_SIZE") / 2**20
+_PAGE_KB = os.sysconf("SC_PAGE_SIZE") // 2**10
 
 
-def _cpu_seconds(pid: int, proc: int | None) -> float:
-    """Return the processor time of a process and of those of its children that it has waited for."""
-    fields = _stat(pid, proc)
-    return sum(map(int, fields[11:15])) / _TICKS if fields else 0.0
-
-
-def _memory_mb(pids: list[int], proc: int | None, enough: float) -> float:
-    """Return the processes' memory in MB of 2^20 bytes.
+def _memory_mb(pids: Iterable[int], proc: int | None, enough: float) -> float:
+    """Return the processes' memory in MB of 2^20 bytes, what the kernel keeps to find it included.
 
     What they share with the warm process is counted in full while that stays below `enough`, since the
     exact share takes the kernel longer to add up.
     """
-    resident = sum(_field(f"{pid}/statm", 1, proc) for pid in pids) * _PAGE_MB
-    if resident <= enough:
-        return resident
-    return sum(_proportional_kb(pid, proc) for pid in pids) / 1024
+    resident = {pid: _field(f"{pid}/statm", 1, proc) * _PAGE_KB for pid in pids}
+    tables = sum(_labelled_kb(f"{pid}/status", "VmPTE:", proc) or 0 for pid in pids)
+    total = sum(resident.values()) + tables
+    if total > enough * 1024:
+        shares = {pid: _labelled_kb(f"{pid}/smaps_rollup", "Pss:", proc) for pid in pids}
+        # A process can close that file to its watcher, and counts in full then.
+        total = sum(resident[pid] if kb is None else kb for pid, kb in shares.items()) + tables
+    return total / 1024
 
 
 def _field(path: str, index: int, proc: int | None) -> int:
@@ -284,9 +330,10 @@ def _field(path: str, index: int, proc: int | None) -> int:
     return int(fields[index]) if fields else 0
 
 
-def _proportional_kb(pid: int, proc: int | None) -> int:
-    lines = _read(f"{pid}/smaps_rollup", proc).splitlines()
-    return next((int(line.split()[1]) for line in lines if line.startswith("Pss:")), 0)
+def _labelled_kb(path: str, label: str, proc: int | None) -> int | None:
+    """Return the number of kB that stands behind `label` in a file, or None where it does not stand there."""
+    lines = _read(path, proc).splitlines()
+    return next((int(line.split()[1]) for line in lines if line.startswith(label)), None)
 
 
 if __name__ == "__main__":
