@@ -117,6 +117,8 @@ def grade_one(work: Work) -> Graded:
 def _grade(work: Work, problem: Problem, result: Result) -> Graded:
     questions = grader.load(problem.name)
     result.max_score = float(sum(question.points for question in questions.values()))
+    if work.handed_in.refused:
+        raise CourseError(f"{work.handed_in.reason} Make it readable and grade again.")
     taken = take_in(work.handed_in, problem)
     result.notes = [*work.handed_in.notes, *taken.notes]
     if taken.notebook is None:

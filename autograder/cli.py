@@ -25,7 +25,7 @@ app = typer.Typer(
     help="Auto-graded coursework on convolutional networks.",
     epilog="New here? Try `convgrade demo`, then `convgrade doctor`.",
 )
-COULD_NOT_CHECK, USAGE = 1, 2
+NOT_ALL_GRADED, USAGE = 1, 2
 INTERRUPTED = 130
 """What typer makes of an interrupt, without a word."""
 
@@ -81,7 +81,7 @@ def build(
             print(f"stale: {path.relative_to(catalog.ROOT)}")
         if stale:
             print("Run 'convgrade build' and commit what it writes.")
-            raise typer.Exit(COULD_NOT_CHECK)
+            raise typer.Exit(NOT_ALL_GRADED)
         print("Everything is fresh.")
         return
     written = building.build(_chosen(problems))
@@ -138,8 +138,8 @@ def grade(
         print(text)
     elif json_file:
         write_atomically(Path(json_file), text + "\n")
-    if any(result.status == "could_not_check" for result in results):
-        raise typer.Exit(COULD_NOT_CHECK)
+    if any(result.status != "graded" for result in results):
+        raise typer.Exit(NOT_ALL_GRADED)
 
 
 def grade_course(
@@ -218,7 +218,7 @@ def doctor() -> None:
     for finding in found:
         examination.print_finding(console, finding)
     if any(finding.needed and not finding.fine for finding in found):
-        raise typer.Exit(COULD_NOT_CHECK)
+        raise typer.Exit(NOT_ALL_GRADED)
 
 
 if __name__ == "__main__":

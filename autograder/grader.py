@@ -30,6 +30,7 @@ import hashlib
 import hmac
 import importlib.util
 import inspect
+import io
 import os
 import reprlib
 import sys
@@ -520,7 +521,9 @@ def grade_cell(problem: str, name: str, namespace: dict[str, Any]) -> None:
     The students' code and the hidden grader share this process: use it only for students you trust.
     """
     owner, secret = _owner_and_secret(Path.cwd(), problem)
-    done = grade(problem, LocalSubmission(student=owner, namespace=namespace), secret, [name])
+    # What answers print would decide the score before it stands there, and show hidden arguments.
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        done = grade(problem, LocalSubmission(student=owner, namespace=namespace), secret, [name])
     result = done.questions[0]
     if result.outcome == "could_not_check":
         raise GraderError(f"{name} could not be checked:\n{done.detail}")

@@ -66,12 +66,14 @@ class HandedIn:
         sha256: of `content`, "" where there is none.
         notes: sentences on how it was found.
         reason: why there is no content, a sentence for teacher and student, else "".
+        refused: this machine would not give the file, so the student is not to blame.
     """
 
     content: bytes | None
     sha256: str
     notes: tuple[str, ...]
     reason: str
+    refused: bool = False
 
 
 @dataclass(frozen=True)
@@ -135,7 +137,8 @@ def read_submission(submitted: Path, student: str, problem: str) -> HandedIn:
             content = _read(_open(name, folder, stat.S_IFREG, stack), _shown(name))
     except OSError as error:
         where = _shown(Path(str(error.filename or submitted)).name)
-        return HandedIn(None, "", (), f"{where} could not be opened: {error.strerror}.")
+        missing = isinstance(error, FileNotFoundError | NotADirectoryError)
+        return HandedIn(None, "", (), f"{where} could not be opened: {error.strerror}.", not missing)
     except ValueError as error:
         return HandedIn(None, "", (), str(error))
     return HandedIn(content, hashlib.sha256(content).hexdigest(), tuple(notes), "")

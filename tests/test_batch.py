@@ -51,6 +51,17 @@ def by_student(graded: Iterator[Graded]) -> dict[str, Result]:
     return {result.student: result for result in results}
 
 
+def test_a_file_that_the_machine_refuses_is_nobodys_zero() -> None:
+    """It could not be checked, with what to do, and is graded once it can be read."""
+    (work,) = work_of("ada")
+    refused = replace(
+        work.handed_in, reason="iou.ipynb could not be opened: Permission denied.", refused=True
+    )
+    result = batch.grade_one(replace(work, handed_in=refused)).result
+    assert (result.status, result.score) == ("could_not_check", None)
+    assert result.notes == [f"{refused.reason} Make it readable and grade again."]
+
+
 # --- Workers that die ----------------------------------------------------------------------------------
 
 

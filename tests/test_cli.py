@@ -233,12 +233,12 @@ def test_settings_that_do_not_load_stop_before_grading(one: Course, run: Run) ->
 
 
 def test_an_unreadable_submission_is_named(one: Course, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A folder in the notebook's place: 0 points, with the reason; the next one is graded."""
+    """A folder in the notebook's place: 0 points, with the reason and exit code 1; the next one is graded."""
     folder = one.submitted / "dora" / NAME / f"{NAME}.ipynb"
     folder.mkdir(parents=True)
     monkeypatch.setattr(gradebook, "record", lambda *arguments: None)
     done = run("grade", "--course", one.root, "--json", one.root / "out.json")
-    assert (done.code, done.err) == (0, "")
+    assert (done.code, done.err) == (1, "")
     dora, kurt = json.loads((one.root / "out.json").read_text(encoding="utf-8"))
     assert (dora["status"], dora["score"]) == ("unreadable", 0)
     assert dora["notes"] == [f"{NAME}.ipynb is a folder; it must be a file of its own."]

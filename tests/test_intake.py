@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import errno
 import hashlib
 import json
 import os
@@ -855,6 +856,19 @@ class TestReading:
     def test_nothing_there(self, tmp_path, missing):
         (tmp_path / missing).parent.mkdir(parents=True, exist_ok=True)
         assert f"{Path(missing).name} could not be opened" in found(tmp_path).reason
+
+    @pytest.mark.parametrize(
+        ("number", "refused"), [(errno.EACCES, True), (errno.EIO, True), (errno.ENOENT, False)]
+    )
+    def test_whose_fault_it_is(self, tmp_path, monkeypatch, number, refused):
+        """A file that this machine refuses to read is not the student's fault."""
+
+        def refuse(*arguments, **options):
+            raise OSError(number, os.strerror(number), "iou.ipynb")
+
+        hand_in(tmp_path)
+        monkeypatch.setattr(os, "open", refuse)
+        assert found(tmp_path).refused == refused
 
     def test_an_empty_folder(self, tmp_path):
         hand_in(tmp_path).unlink()

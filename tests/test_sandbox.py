@@ -661,7 +661,7 @@ class TestSubmission:
         assert submission.calls[-1].error is raised.value
 
     @pytest.mark.parametrize(
-        ("suffix", "told"), [("", "type Box that"), (7919, "type Box that"), ("es", "type of your own")]
+        ("suffix", "told"), [("", "type Box that"), (7919, "type Box that"), ("es", "type of your own that")]
     )  # fmt: skip
     def test_the_name_of_a_type_tells_nothing(self, submit, suffix, told):
         """A student's function knows hidden arguments, and may name a class after them."""
