@@ -36,12 +36,12 @@ def difference(got: Any, want: Any, tolerance: float = TOLERANCE) -> str | None:
     want = _scalar(want)
     if want is None or isinstance(want, str):
         same = got is None if want is None else isinstance(got, str) and got == want
-        return None if same else "it is another value"
+        return None if same else "a different value is expected"
     if isinstance(want, bool | np.bool_):
         truth = _scalar(got)
         if not isinstance(truth, bool | np.bool_):
             return f"it is {describe(got)}, where True or False is expected"
-        return None if bool(truth) == bool(want) else "it is the other truth value"
+        return None if bool(truth) == bool(want) else "the other truth value is expected"
     if isinstance(want, int | float | complex | np.number):
         return _number_difference(got, want, tolerance)
     if isinstance(want, np.ndarray):
@@ -82,7 +82,7 @@ def _number_difference(got: Any, want: Any, tolerance: float) -> str | None:
     if not _is_number(got):
         return f"it is {describe(got)}, where a number is expected"
     # As Python's own numbers, since a small numpy type would round the other side to fit itself.
-    return None if _close(_builtin(got), _builtin(want), tolerance) else "the number is another"
+    return None if _close(_builtin(got), _builtin(want), tolerance) else "a different number is expected"
 
 
 def _builtin(number: Any) -> Any:
@@ -122,13 +122,13 @@ def _array_difference(got: Any, want: np.ndarray, tolerance: float) -> str | Non
         are = "is" if want.ndim == 1 else "are"
         return f"it has {_axes(array.ndim)}, where {_axes(want.ndim)} {are} expected"
     if array.shape != want.shape:
-        return "its shape is another"
+        return "a different shape is expected"
     if (want.dtype.kind == "b") != (array.dtype.kind == "b"):
         return "it holds truth values" if array.dtype.kind == "b" else "it holds numbers, not truth values"
     same = array == want
     if want.dtype.kind in "fc":
         same |= _close_elements(array, want, tolerance)
-    return None if bool(np.all(same)) else "some of its values are others"
+    return None if bool(np.all(same)) else "some of its values should be different"
 
 
 def _size(value: Any) -> int | None:
@@ -158,7 +158,7 @@ def _sequence_difference(got: Any, want: list | tuple, tolerance: float) -> str 
     if not isinstance(got, list | tuple) and not (isinstance(got, np.ndarray) and got.ndim):
         return f"it is {describe(got)}, where a list or tuple is expected"
     if len(got) != len(want):
-        return "its length is another"
+        return "a different length is expected"
     for position, (got_item, want_item) in enumerate(zip(got, want, strict=True)):
         found = difference(got_item, want_item, tolerance)
         if found:
@@ -170,7 +170,7 @@ def _dict_difference(got: Any, want: dict, tolerance: float) -> str | None:
     if not isinstance(got, dict):
         return f"it is {describe(got)}, where a dict is expected"
     if set(got) != set(want):
-        return "its keys are others"
+        return "different keys are expected"
     for key, want_item in want.items():
         found = difference(got[key], want_item, tolerance)
         if found:

@@ -11,7 +11,7 @@ A grader is an ordinary pytest file::
     def touching_boxes(box_a, box_b): ...
 
     @question.test
-    @pytest.mark.parametrize("box_a, box_b", PAIRS)
+    @pytest.mark.parametrize(("box_a", "box_b"), PAIRS)
     def test_overlap(compare, box_a, box_b):
         \"\"\"divides the shared area by the area of the union\"\"\"
         compare(box_a, box_b)
@@ -60,15 +60,7 @@ Function = Callable[..., Any]
 
 
 class Feedback(AssertionError):
-    """A failed check whose message is meant for the student: the only text that is forwarded.
-
-    Attributes:
-        slip: the name of the slip that the grader recognised itself, if any.
-    """
-
-    def __init__(self, sentence: str, slip: str | None = None) -> None:
-        super().__init__(sentence)
-        self.slip = slip
+    """A failed check whose message is meant for the student: the only text that is forwarded."""
 
 
 def fail(sentence: str) -> NoReturn:

@@ -115,7 +115,7 @@ class TestNumbers:
     @pytest.mark.parametrize("got", [10**400, -(10**400), 1e308, complex(1.7e308, 1.7e308), INF, NAN])
     @pytest.mark.parametrize("want", [1.0, 1, 1j, np.float32(1), np.complex64(1), 1e300])
     def test_numbers_beyond_every_float_are_only_wrong(self, got, want):
-        assert difference(got, want) == "the number is another"
+        assert difference(got, want) == "a different number is expected"
 
 
 class TestTruth:
@@ -125,7 +125,7 @@ class TestTruth:
     def test_spellings_of_true(self, got):
         assert agree(got, True)
         assert agree(got, np.True_)
-        assert difference(got, False) == "it is the other truth value"
+        assert difference(got, False) == "the other truth value is expected"
 
     @pytest.mark.parametrize("got", [1, 1.0, "True", [True], None, np.array([True])])
     def test_what_is_not_true(self, got):
@@ -139,7 +139,7 @@ class TestTextAndNone:
     def test_strings(self):
         assert agree("conv", "conv")
         assert agree("conv", np.str_("conv"))
-        assert difference("Conv", "conv") == "it is another value"
+        assert difference("Conv", "conv") == "a different value is expected"
         assert not agree(b"conv", "conv")
         assert not agree(["conv"], "conv")
 
@@ -180,7 +180,7 @@ class TestArrays:
             (None, "it is None (is a return missing?), where an array is expected"),
             (WANT[0], "it has 1 axis, where 2 axes are expected"),
             (WANT[..., None], "it has 3 axes, where 2 axes are expected"),
-            (WANT.T, "its shape is another"),
+            (WANT.T, "a different shape is expected"),
             ([[0, 1, 2], [3, 4]], "its rows have different lengths"),
             ([[0, 1, 2], [3, 4, "5"]], "it holds something else than numbers"),
             ([[0, 1, 2], [3, 4, None]], "it holds something else than numbers"),
@@ -189,9 +189,9 @@ class TestArrays:
             (WANT.astype(object), "it holds something else than numbers"),
             ([WANT, WANT], "it holds more numbers than expected"),
             (WANT.astype(bool), "it holds truth values"),
-            (WANT + 1e-3, "some of its values are others"),
-            (np.where(WANT == 4, NAN, WANT), "some of its values are others"),
-            (np.where(WANT == 4, INF, WANT), "some of its values are others"),
+            (WANT + 1e-3, "some of its values should be different"),
+            (np.where(WANT == 4, NAN, WANT), "some of its values should be different"),
+            (np.where(WANT == 4, INF, WANT), "some of its values should be different"),
         ],
     )
     def test_how_an_array_differs(self, got, words):
@@ -204,7 +204,7 @@ class TestArrays:
         mask = self.WANT > 2
         assert agree(mask.tolist(), mask)
         assert difference(self.WANT, mask) == "it holds numbers, not truth values"
-        assert difference(~mask, mask) == "some of its values are others"
+        assert difference(~mask, mask) == "some of its values should be different"
 
     @pytest.mark.parametrize("dtype", ["int64", "uint8", "int16"])
     def test_whole_numbers_are_exact(self, dtype):
@@ -220,7 +220,7 @@ class TestArrays:
         assert agree([[], [], []], want)
         assert not agree([[0.0]], want)
         assert not agree(None, want)
-        assert difference(np.zeros((0, 5)), np.zeros((0, 4))) == "its shape is another"
+        assert difference(np.zeros((0, 5)), np.zeros((0, 4))) == "a different shape is expected"
 
     def test_an_array_without_axes_is_a_number(self):
         """A reference may answer with one; students need not."""
@@ -254,9 +254,9 @@ class TestSequences:
     @pytest.mark.parametrize(
         ("got", "words"),
         [
-            ([1, 2], "its length is another"),
-            (np.arange(5), "its length is another"),
-            ([1, 2, 4], "item 3: the number is another"),
+            ([1, 2], "a different length is expected"),
+            (np.arange(5), "a different length is expected"),
+            ([1, 2, 4], "item 3: a different number is expected"),
             ([1, "2", 3], "item 2: it is a string, where a number is expected"),
             ({1, 2, 3}, "it is a set, where a list or tuple is expected"),
             (np.array(3), "it is a number, where a list or tuple is expected"),
@@ -267,17 +267,20 @@ class TestSequences:
         assert difference(got, [1, 2, 3]) == words
 
     def test_the_only_item_needs_no_number(self):
-        assert difference([2], [1]) == "the number is another"
+        assert difference([2], [1]) == "a different number is expected"
 
     def test_shapes_and_pairs_nest(self):
         want = ([(2, 3), np.zeros(2)], None)
         assert agree([((2.0, 3), [0, 0]), None], want)
-        assert difference([((2, 4), [0, 0]), None], want) == "item 1: item 1: item 2: the number is another"
+        assert (
+            difference([((2, 4), [0, 0]), None], want)
+            == "item 1: item 1: item 2: a different number is expected"
+        )
 
     def test_a_large_array_is_not_made_a_list(self):
         large = np.zeros(10**6, bool)
         tracemalloc.start()
-        assert difference(large, [1, 2]) == "its length is another"
+        assert difference(large, [1, 2]) == "a different length is expected"
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert peak < 10**5
@@ -292,10 +295,10 @@ class TestDicts:
     @pytest.mark.parametrize(
         ("got", "words"),
         [
-            ({"a": 1}, "its keys are others"),
-            ({"a": 1, "c": 2}, "its keys are others"),
-            ({"a": 1, "b": 2, "c": 3}, "its keys are others"),
-            ({"a": 1, "b": 3}, "under 'b': the number is another"),
+            ({"a": 1}, "different keys are expected"),
+            ({"a": 1, "c": 2}, "different keys are expected"),
+            ({"a": 1, "b": 2, "c": 3}, "different keys are expected"),
+            ({"a": 1, "b": 3}, "under 'b': a different number is expected"),
             ([1, 2], "it is a list, where a dict is expected"),
         ],
     )

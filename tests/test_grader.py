@@ -189,7 +189,7 @@ class TestPoints:
         found = grade(area=lambda h, w: area(h, w) if h == w or h < 0 else -1)["area"]
         assert (found.outcome, found.points) == ("partial", 2.0)
         assert outcomes(found) == [("passed", 1.0), ("failed", 0.0), ("passed", 1.0)]
-        assert found.feedback == ["Not yet: multiplies two different sides (the number is another)."]
+        assert found.feedback == ["Not yet: multiplies two different sides (a different number is expected)."]
 
     def test_one_failed_case_fails_its_check(self):
         found = grade(area=lambda h, w: area(h, w) if h != 104729 else -1)["area"]
@@ -491,7 +491,7 @@ class TestComparison:
         return Comparison(question, Told(student="ada", programs=programs), question.tolerance)
 
     def test_another_tolerance(self, compare):
-        with pytest.raises(grader.Feedback, match="some of its values are others"):
+        with pytest.raises(grader.Feedback, match="some of its values should be different"):
             compare([1.0, 2.0], by=3)
         compare.within(tolerance=1e-4)([1.0, 2.0], by=3)
         assert compare.tolerance == 1e-6
