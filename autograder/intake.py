@@ -124,12 +124,7 @@ def read_submission(submitted: Path, student: str, problem: str) -> HandedIn:
     notes: list[str] = []
     try:
         with ExitStack() as stack:
-            folder = os.open(submitted, os.O_RDONLY | os.O_DIRECTORY)
-            stack.callback(os.close, folder)
-            for name in (student, problem):
-                if name in ("", ".", "..") or re.search(r"[/\\\0]", name):
-                    raise ValueError(f"{_shown(name)} can't be the name of a folder.")
-                folder = _open(name, folder, stat.S_IFDIR, stack)
+            folder = _open_folder(submitted, student, problem, stack)
             names = [entry.name for entry in stack.enter_context(os.scandir(folder))]
             name = _notebook_name(names, f"{problem}.ipynb")
             if name != f"{problem}.ipynb":
@@ -147,6 +142,22 @@ def read_submission(submitted: Path, student: str, problem: str) -> HandedIn:
 def _shown(name: str) -> str:
     """Return a name from the disk as it may stand in a sentence: it can hold any byte but two."""
     return "".join(c if c.isprintable() else "\ufffd" for c in name) or "An empty name"
+
+
+def _open_folder(submitted: Path, student: str, problem: str, stack: ExitStack) -> int:
+    """Open the folder of one submission.
+
+    Raises:
+        ValueError: a name is no folder's, or something else than a folder of its own is there.
+        OSError: it is not there, or not readable.
+    """
+    folder = os.open(submitted, os.O_RDONLY | os.O_DIRECTORY)
+    stack.callback(os.close, folder)
+    for name in (student, problem):
+        if name in ("", ".", "..") or re.search(r"[/\\\0]", name):
+            raise ValueError(f"{_shown(name)} can't be the name of a folder.")
+        folder = _open(name, folder, stat.S_IFDIR, stack)
+    return folder
 
 
 def _open(name: str, folder: int, wanted: int, stack: ExitStack) -> int:
@@ -541,10 +552,7 @@ def read_timestamp(submitted: Path, student: str, problem: str) -> str:
 
     try:
         with ExitStack() as stack:
-            folder = os.open(submitted, os.O_RDONLY | os.O_DIRECTORY)
-            stack.callback(os.close, folder)
-            for name in (student, problem):
-                folder = _open(name, folder, stat.S_IFDIR, stack)
+            folder = _open_folder(submitted, student, problem, stack)
             descriptor = _open("timestamp.txt", folder, stat.S_IFREG, stack)
             if os.fstat(descriptor).st_size > MAX_TIMESTAMP:
                 return ""

@@ -12,6 +12,8 @@ import pytest
 
 from autograder.grader import load, provided
 
+from .oracles import keras_layer
+
 QUESTIONS = load("parameter_counts")
 variant = provided("parameter_counts", "variant")
 
@@ -23,27 +25,6 @@ def reference(question: str, *args: Any, **kwargs: Any) -> Any:
     answer = QUESTIONS[question].answer
     assert answer is not None
     return answer(*args, **kwargs)
-
-
-def keras_layer(layer: Layer) -> keras.Layer:
-    """Build the Keras layer that a layer dict describes, with Keras's own defaults for missing keys.
-
-    Only average pooling has no default pool size in Keras; the course gives it max pooling's.
-    """
-    classes = {
-        "conv": keras.layers.Conv2D,
-        "max_pool": keras.layers.MaxPooling2D,
-        "avg_pool": keras.layers.AveragePooling2D,
-        "global_avg_pool": keras.layers.GlobalAveragePooling2D,
-        "flatten": keras.layers.Flatten,
-        "dense": keras.layers.Dense,
-        "dropout": keras.layers.Dropout,
-        "batch_norm": keras.layers.BatchNormalization,
-    }
-    settings = {key: value for key, value in layer.items() if key not in ("type", "name")}
-    if layer["type"] == "avg_pool":
-        settings = {"pool_size": 2} | settings
-    return classes[layer["type"]](**settings)
 
 
 def keras_counts(input_shape: tuple[int, ...], layers: list[Layer]) -> list[int]:

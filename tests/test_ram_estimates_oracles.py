@@ -10,6 +10,8 @@ import pytest
 
 from autograder.grader import load, provided
 
+from .oracles import keras_layer
+
 QUESTIONS = load("ram_estimates")
 LECTURE = (
     (200, 300, 3),
@@ -59,26 +61,6 @@ def random_network(seed):
             layers.append({"type": "batch_norm"})
         height, width, _ = keras_layer(layer).compute_output_shape((None, height, width, 1))[1:]
     return input_shape, layers + HEADS[seed % len(HEADS)]
-
-
-def keras_layer(layer, dtype="float32"):
-    """Make the Keras layer that a dictionary describes; what is missing is left to Keras."""
-    import keras
-
-    classes = {
-        "conv": keras.layers.Conv2D,
-        "max_pool": keras.layers.MaxPooling2D,
-        "avg_pool": keras.layers.AveragePooling2D,
-        "global_avg_pool": keras.layers.GlobalAveragePooling2D,
-        "flatten": keras.layers.Flatten,
-        "dense": keras.layers.Dense,
-        "dropout": keras.layers.Dropout,
-        "batch_norm": keras.layers.BatchNormalization,
-    }
-    settings = {key: value for key, value in layer.items() if key != "type"}
-    if layer["type"] == "avg_pool":
-        settings.setdefault("pool_size", 2)  # the one default that is the course's: Keras has none here
-    return classes[layer["type"]](**settings, dtype=dtype)
 
 
 def run_in_keras(input_shape, layers, batch_size=1, dtype="float32"):
