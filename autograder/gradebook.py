@@ -132,6 +132,7 @@ def fill_in(nb: NotebookNode, result: Result, executed: NotebookNode) -> Noteboo
     """
     outputs = {cell.id: cell.get("outputs", []) for cell in executed.cells}
     questions = {f"test-{q.question}": q for q in result.questions}
+    notes = "".join(f"Note: {note}\n" for note in result.notes)  # told once, under the first test cell
     for number, cell in enumerate(nb.cells, start=1):
         if cell.cell_type == "markdown" and not cell.metadata.get("nbgrader", {}).get("locked"):
             cell.source = disarmed(cell.source)
@@ -145,7 +146,8 @@ def fill_in(nb: NotebookNode, result: Result, executed: NotebookNode) -> Noteboo
             score = new_output(
                 "execute_result", {"text/plain": repr(float(question.points))}, execution_count=number
             )
-            cell.outputs = [score, new_output("stream", name="stdout", text=report_on(question))]
+            words = new_output("stream", name="stdout", text=report_on(question) + notes)
+            cell.outputs, notes = [score, words], ""
     return nb
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import itertools
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -332,7 +333,8 @@ class SandboxSubmission(Submission):
         for found in _as_list(reply.get("places")):
             match found:
                 case [int(position), int(line)] if position in sources:
-                    place = feedback.describe_place(sources[position], line)
+                    source = sources[position]
+                    place = feedback.describe_place(source, line + _leading_blank_lines(source))
         return StudentError(f"`{name}` raised {message}{place}", kinds or ("Exception",))
 
     def _sources(self) -> dict[int, str]:
@@ -368,6 +370,12 @@ def _runs(cell: NotebookNode) -> bool:
     if cell.cell_type != "code" or (grading.get("grade") and grading.get("locked")):
         return False
     return not (grading.get("locked") and SKIPPED_TAGS.intersection(cell.metadata.get("tags", ())))
+
+
+def _leading_blank_lines(source: str) -> int:
+    """Return how many lines IPython takes off a cell's beginning, and does not count."""
+    lines = source.splitlines()
+    return len(list(itertools.takewhile(lambda line: not line.strip(), lines)))
 
 
 def _explain(

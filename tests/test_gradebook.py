@@ -234,6 +234,13 @@ def test_the_feedback_page_tells_what_went_wrong(graded: Course, results: dict[s
     assert results["nemo"].notes[-1] in feedback_page(graded, "nemo")
 
 
+def test_the_feedback_page_tells_what_was_mended(graded: Course, results: dict[str, Result]) -> None:
+    """A test cell that the student deleted is spoken of, once."""
+    (note, *_) = results["sofia"].notes
+    assert "was missing and was restored" in note
+    assert feedback_page(graded, "sofia").count(note) == 1
+
+
 @pytest.mark.parametrize("student", ["alan", "kurt", "mata"])
 def test_the_feedback_page_gives_nothing_away(graded: Course, student: str) -> None:
     """No hidden argument, no line of the grader and no line of a solution is on it."""

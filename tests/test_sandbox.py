@@ -669,6 +669,13 @@ class TestSubmission:
         with pytest.raises(Unreadable, match=f"`box` gave .*{told} can't be read"):
             submission.box(suffix)
 
+    @pytest.mark.parametrize("before", ["", "\n", "\n  \n\t\n"])
+    def test_the_line_is_counted_as_the_student_sees_it(self, submit, before):
+        """IPython leaves out the blank lines that a cell begins with; an editor shows them."""
+        submission = submit(f"{before}def area():\n    return 1 / 0")
+        with pytest.raises(StudentError, match=rf"in line {before.count(chr(10)) + 2}: `return 1 / 0`"):
+            submission.area()
+
     def test_text_that_no_file_holds(self, submit):
         """Half a surrogate pair, printed or raised, spoils neither the notebook nor the feedback."""
         submission = submit(
