@@ -86,17 +86,18 @@ class Sandbox:
 
     def __init__(self, level: Level, imports: tuple[str, ...] = ("numpy",)) -> None:
         self.level = level
-        self._folder = Path(tempfile.mkdtemp(prefix="convgrade-"))
+        # The strict level leaves nothing on this disk, not even where its end is a kill.
+        self._folder = Path(tempfile.mkdtemp(prefix="convgrade-")) if level == "process" else None
         began = time.perf_counter()
         try:
             self._control, self._process = self._start(imports)
         except BaseException:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            self._remove_folder()
             raise
         self.start_seconds = time.perf_counter() - began
 
     def _start(self, imports: tuple[str, ...]) -> tuple[socket.socket, subprocess.Popen]:
-        if self.level == "process":
+        if self._folder:
             isolation.copy_engine(self._folder)
             return self._launch(isolation.process_command, self._folder, imports)
         failures = []
@@ -118,12 +119,12 @@ class Sandbox:
             try:
                 process = subprocess.Popen(
                     command(where, json.dumps(settings)),
-                    env={} if self.level == "strict" else isolation.environment(str(self._folder)),
+                    env=isolation.environment(str(self._folder)) if self._folder else {},
                     pass_fds=[theirs.fileno()],
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
-                    cwd=self._folder,
+                    cwd=self._folder or "/",
                     start_new_session=True,
                 )
             except OSError as error:
@@ -154,7 +155,7 @@ class Sandbox:
         """
         if self._process.poll() is not None:
             raise SandboxError("The warm process is gone; run the command again.")
-        folder = Path(tempfile.mkdtemp(dir=self._folder)) if self.level == "process" else None
+        folder = Path(tempfile.mkdtemp(dir=self._folder)) if self._folder else None
         request = {
             "memory_mb": limits.memory_mb,
             "processes": limits.processes,
@@ -183,7 +184,11 @@ class Sandbox:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._remove_folder()
+
+    def _remove_folder(self) -> None:
+        if self._folder:
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     def __enter__(self) -> Sandbox:
         return self
