@@ -31,7 +31,7 @@ import nbformat
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from autograder import catalog, grader
+from autograder import batch, catalog, grader
 from autograder.catalog import Problem
 from autograder.errors import CourseError
 from autograder.notebook import ROLES, SourceCell, read_percent
@@ -297,10 +297,8 @@ def released(problem: Problem, source: str) -> str:
     from nbgrader.converters import GenerateAssignment
     from nbgrader.converters.base import NbGraderException
     from nbgrader.coursedir import CourseDirectory
-    from traitlets.config import PyFileConfigLoader
 
-    root = catalog.Course.at(problem.root).root
-    config = PyFileConfigLoader("nbgrader_config.py", path=str(root)).load_config()
+    config = batch.load_config(catalog.Course.at(problem.root))
     said = io.StringIO()
     log = logging.Logger("nbgrader", logging.WARNING)  # nobody's child, so that only `said` hears it
     log.addHandler(logging.StreamHandler(said))

@@ -18,8 +18,6 @@ from autograder.errors import SandboxError
 from autograder.sandbox import isolation
 from autograder.sandbox.host import Limits, Sandbox
 
-MASKED = "a part of /proc is masked, as in a container"
-
 
 @dataclass(frozen=True)
 class Finding:
@@ -104,7 +102,7 @@ def remedy_for(problem: str, root: Path = Path("/")) -> str:
         return "User namespaces are off: set the sysctl user.max_user_namespaces=10000."
     if "mount proc" in problem:
         return (
-            f"{MASKED[0].upper()}{MASKED[1:]}: start it with "
+            "A part of /proc is masked, as in a container: start it with "
             "'--security-opt systempaths=unconfined' (Docker) or '--security-opt unmask=ALL' (Podman)."
         )
     if "seccomp" in problem:

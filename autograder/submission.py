@@ -203,13 +203,11 @@ class SandboxSubmission(Submission):
 
     def stopped(self) -> list[str]:
         """Return a sentence for each cell that had to be stopped."""
-        numbers = {p: n for n, p in enumerate(self._code_positions(), start=1)}
+        code = [p for p, cell in enumerate(self.notebook.cells) if cell.cell_type == "code"]
         return [
-            f"Code cell {numbers[position]}: {error}" for position, error in sorted(self._stopped.items())
+            f"Code cell {code.index(position) + 1}: {error}"
+            for position, error in sorted(self._stopped.items())
         ]
-
-    def _code_positions(self) -> list[int]:
-        return [p for p, cell in enumerate(self.notebook.cells) if cell.cell_type == "code"]
 
     def close(self) -> None:
         """End the student's process."""
