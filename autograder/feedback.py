@@ -33,7 +33,7 @@ def recognise(question: Question, checks: Sequence[Sequence[Call]], failed: Sequ
         checks: the calls of every check, right or wrong.
         failed: the positions in `checks` of those that failed.
     """
-    slips = list(question.slips.values())
+    slips = [slip for slip in question.slips.values() if not slip.told]
     everything = [call for calls in checks for call in calls if call.name == question.name]
     if not everything or not failed:
         return []

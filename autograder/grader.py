@@ -53,14 +53,45 @@ from autograder.errors import (
     StudentTimeout,
     SubmissionError,
 )
+from autograder.lab import Lab, LocalLab
 from autograder.results import CheckResult, Outcome, QuestionResult
+from autograder.sandbox.host import Limits
 from autograder.submission import Call, LimitedSubmission, LocalSubmission, Submission
 
 Function = Callable[..., Any]
 
 
+@dataclass(frozen=True)
+class Needs:
+    """What grading a problem takes; a grader that takes more than this says so as its ``NEEDS``.
+
+    Attributes:
+        imports: packages that the warm process holds ready.
+        limits: what one submission may use.
+    """
+
+    imports: tuple[str, ...] = ("numpy",)
+    limits: Limits = field(default_factory=Limits)
+
+
+KERAS = Needs(
+    ("numpy", "keras", "tensorflow"),
+    # A first call traces its graph, and TensorFlow alone maps more than the usual memory.
+    Limits(cpu_seconds=30, wall_seconds=120, total_cpu=1_200, total_wall=1_800, memory_mb=4_096),
+)
+"""What problems with models need."""
+
+
 class Feedback(AssertionError):
-    """A failed check whose message is meant for the student: the only text that is forwarded."""
+    """A failed check whose message is meant for the student: the only text that is forwarded.
+
+    Attributes:
+        slip: the misconception that was found, if the check could tell.
+    """
+
+    def __init__(self, message: str, slip: str = "") -> None:
+        super().__init__(message)
+        self.slip = slip
 
 
 def fail(sentence: str) -> NoReturn:
@@ -74,12 +105,14 @@ class Slip:
 
     Attributes:
         slow: it gives right answers too slowly, so that it shows as a timeout only.
+        told: a check looks for it and tells, with `Question.blame`; answers are not compared with its own.
     """
 
     name: str
     sentence: str
     program: Function
     slow: bool = False
+    told: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,17 +140,28 @@ class Question:
         self.answer = function
         return function
 
-    def slip(self, sentence: str, *, slow: bool = False) -> Callable[[Function], Function]:
-        """Register a wrong program with the sentence that its author should read."""
+    def slip(
+        self, sentence: str, *, slow: bool = False, told: bool = False
+    ) -> Callable[[Function], Function]:
+        """Register a wrong program with the sentence that its author should read.
+
+        Args:
+            slow: it is right but takes too long.
+            told: its models are known by what they are, so that a check must name it, with `blame`.
+        """
 
         def register(program: Function) -> Function:
             name = program.__name__
             if name in self.slips:
                 raise GraderError(f"{self.name}: there are two slips called {name}.")
-            self.slips[name] = Slip(name, sentence, program, slow)
+            self.slips[name] = Slip(name, sentence, program, slow, told)
             return program
 
         return register
+
+    def blame(self, name: str) -> NoReturn:
+        """Fail the check because of the slip called `name`, whose sentence the student reads."""
+        raise Feedback(self.slips[name].sentence, name)
 
     def test(self, function: Function | None = None, *, points: float | None = None) -> Any:
         """Make a pytest function a check of this question.
@@ -239,6 +283,12 @@ def load(problem: str) -> dict[str, Question]:
     return questions
 
 
+def needs(problem: str) -> Needs:
+    """Return what grading `problem` takes."""
+    load(problem)
+    return getattr(sys.modules[f"autograder_graders_{problem}"], "NEEDS", Needs())
+
+
 def provided(problem: str, name: str) -> Any:
     """Return `name` as the notebook's own locked cell ``provided="<name>"`` defines it."""
     from autograder.notebook import read_percent
@@ -284,6 +334,11 @@ class Plugin:
         """Asks the submission what the question's reference is asked, and compares."""
         question = _check_of(request.node).question
         return Comparison(question, submission, question.tolerance)
+
+    @pytest.fixture
+    def lab(self, submission: Submission) -> Lab | LocalLab:
+        """Runs the grader's own functions where Keras is: ``lab(function, *args)``."""
+        return submission.lab
 
     @pytest.fixture
     def rng(self, request: pytest.FixtureRequest) -> np.random.Generator:
@@ -458,7 +513,8 @@ def _question_result(question: Question, attempts: dict[Check, list[Attempt]]) -
             failed.append(number)
             errors.append(error)
     calls = [[call for a in attempts.get(check, []) for call in a.calls] for check in question.checks]
-    slips = feedback.recognise(question, calls, failed)
+    told = [error.slip for error in errors if isinstance(error, Feedback) and error.slip]
+    slips = list(dict.fromkeys(told)) or feedback.recognise(question, calls, failed)
     sentences = [question.slips[name].sentence for name in slips]
     if not slips:
         failures = [(checks[number].label, error) for number, error in zip(failed, errors, strict=True)]

@@ -5,7 +5,9 @@ arrays that the JSON announces. Nothing is ever unpickled. Both sides of the bou
 module, so it needs only numpy; the decoder trusts nothing that it reads.
 
 Plain values keep their JSON form where JSON has one; the rest are objects tagged with ``"t"``.
-Whatever has no plain form arrives as an `Opaque`, which says only its type's name.
+A Keras model stays where it is and is named by a number; into a sandbox one may be sent as its config
+and its weights (see `autograder.models`). Whatever else has no plain form arrives as an `Opaque`, which
+says only its type's name.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import base64
 import json
 import math
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -60,10 +62,11 @@ class Opaque:
 
 @dataclass
 class _Budget:
-    """What one value may still hold."""
+    """What one value may still hold, and how its models are named or found."""
 
     nodes: int = MAX_NODES
     keys: int = MAX_KEYS
+    name: Callable[[Any], Any] = lambda value: None
 
     def spend(self, depth: int) -> bool:
         """Take a value at `depth` into account; return False where it is one too many."""
@@ -75,11 +78,15 @@ class _Budget:
         return self.keys >= 0
 
 
-def encode(value: Any) -> tuple[Any, list[np.ndarray]]:
-    """Return the JSON form of `value` and the arrays that travel beside it."""
+def encode(value: Any, name: Callable[[Any], Any] = lambda value: None) -> tuple[Any, list[np.ndarray]]:
+    """Return the JSON form of `value` and the arrays that travel beside it.
+
+    Args:
+        name: gives what stands for a model on the other side, and None for all that is no model.
+    """
     arrays: list[np.ndarray] = []
     try:
-        return _encode(value, arrays, _Budget(), 0), arrays
+        return _encode(value, arrays, _Budget(name=name), 0), arrays
     except _TooLarge:
         return _opaque(f"{type(value).__name__[:80]} (too large or nested too deeply)"), []
 
@@ -134,6 +141,9 @@ def _encode(value: Any, arrays: list[np.ndarray], budget: _Budget, depth: int) -
                 for k, v in dict.items(value)
             ],
         }
+    stands_for = budget.name(value)
+    if stands_for is not None:
+        return {"t": "model", "v": _encode(stands_for, arrays, budget, depth + 1)}
     if hasattr(kind, "__array__") and kind.__module__.split(".")[0] in ("tensorflow", "keras"):
         return _encode_array(np.asarray(value), arrays)
     return _opaque(kind.__name__[:80])
@@ -171,13 +181,20 @@ def _encode_array(value: Any, arrays: list[np.ndarray]) -> Any:
     return {"t": "scalar" if scalar else "array", "i": len(arrays) - 1}
 
 
-def decode(tree: Any, arrays: Sequence[np.ndarray]) -> Any:
+def _no_models(value: Any) -> Any:
+    raise ProtocolError("a model where none can be")
+
+
+def decode(tree: Any, arrays: Sequence[np.ndarray], find: Callable[[Any], Any] = _no_models) -> Any:
     """Return the value whose JSON form is `tree`.
+
+    Args:
+        find: gives the model that what was sent in its place stands for.
 
     Raises:
         ProtocolError: `tree` is not what `encode` makes.
     """
-    return _decode(tree, list(arrays), _Budget(), 0)
+    return _decode(tree, list(arrays), _Budget(name=find), 0)
 
 
 def _decode(tree: Any, arrays: list[np.ndarray | None], budget: _Budget, depth: int) -> Any:
@@ -214,6 +231,8 @@ def _decode(tree: Any, arrays: list[np.ndarray | None], budget: _Budget, depth: 
                 if kind == "scalar" and array.ndim:
                     raise ProtocolError("a scalar with axes")
                 return array[()] if kind == "scalar" else array
+            case "model":
+                return budget.name(_decode(tree["v"], arrays, budget, depth + 1))
             case "opaque":
                 return Opaque("".join(c for c in _text(tree["type"])[:80] if c.isprintable()))
     except (KeyError, TypeError, ValueError, OverflowError) as error:

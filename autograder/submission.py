@@ -6,10 +6,12 @@ import contextlib
 import copy
 import itertools
 import traceback
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 from nbformat import NotebookNode
 from nbformat.v4 import new_output
 
@@ -22,8 +24,13 @@ from autograder.errors import (
     SubmissionError,
     Unreadable,
 )
+from autograder.lab import Lab, LocalLab, RebuiltModel, stand_in
+from autograder.models import Model, Network
 from autograder.notebook import SKIPPED_TAGS
 from autograder.sandbox.host import Interrupted, Job, Limits, Lost, Sandbox
+
+MAX_FILE = 32 * 2**20
+"""Bytes of a file that a submission wrote and a grader reads."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +59,14 @@ class Submission:
     Attributes:
         student: the owner, who is never taken from what the notebook says.
         calls: everything asked so far.
+        cpu_limit: the seconds of processor time that a call may use now, where they are not the usual ones.
+        advice: what to tell a student whose call used them up.
     """
 
     student: str
     calls: list[Call] = field(default_factory=list)
     cpu_limit: float | None = None
+    advice: str = ""
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         if name.startswith("_"):
@@ -88,6 +98,17 @@ class Submission:
         self._reject_opaque(value, name)
         return value
 
+    def file(self, path: str) -> bytes:
+        """Return what the student's code wrote to the file `path`, of which nothing is verified.
+
+        Raises:
+            SubmissionError: there is no such file, or it can't be read.
+        """
+        content = self._read_file(path)
+        if not isinstance(content, np.ndarray) or content.dtype != np.uint8 or content.nbytes > MAX_FILE:
+            raise Unreadable(f"`{path}` is over {MAX_FILE >> 20} MB.")
+        return content.tobytes()
+
     def _reject_opaque(self, value: Any, name: str) -> None:
         match value:
             case protocol.Opaque(type_name):
@@ -103,9 +124,22 @@ class Submission:
     def _describe_type(self, type_name: str) -> str:
         return f"a value of type {type_name}"
 
-    def limited(self, cpu_seconds: float) -> LimitedSubmission:
-        """Return a view of this submission whose calls may each use `cpu_seconds` of processor time."""
-        return LimitedSubmission(self, cpu_seconds)
+    def limited(self, cpu_seconds: float, advice: str = "") -> LimitedSubmission:
+        """Return a view of this submission whose calls may each use `cpu_seconds` of processor time.
+
+        Args:
+            advice: a sentence for those whose calls use more.
+        """
+        return LimitedSubmission(self, cpu_seconds, advice)
+
+    def training(self, cpu_seconds: float) -> LimitedSubmission:
+        """Return a view of this submission whose calls train a model within `cpu_seconds`."""
+        return self.limited(cpu_seconds, "Train for fewer epochs, or make the model smaller.")
+
+    @property
+    def lab(self) -> Lab | LocalLab:
+        """Where the grader's own functions run, with Keras."""
+        raise NotImplementedError
 
     def _call(self, function: str, args: tuple, kwargs: dict[str, Any]) -> Any:
         raise NotImplementedError
@@ -113,21 +147,27 @@ class Submission:
     def _read(self, name: str) -> Any:
         raise NotImplementedError
 
+    def _read_file(self, path: str) -> Any:
+        raise NotImplementedError
+
 
 @dataclass(frozen=True)
 class LimitedSubmission:
-    """A submission whose calls may use less processor time."""
+    """A submission whose calls have a budget of processor time of their own."""
 
     whole: Submission
     cpu_seconds: float
+    advice: str = ""
 
     def call(self, function: str, /, *args: Any, **kwargs: Any) -> Any:
         """Call the student's `function` as `Submission.call` does, within the limit."""
-        before, self.whole.cpu_limit = self.whole.cpu_limit, self.cpu_seconds
+        whole = self.whole
+        before = whole.cpu_limit, whole.advice
+        whole.cpu_limit, whole.advice = self.cpu_seconds, self.advice
         try:
-            return self.whole.call(function, *args, **kwargs)
+            return whole.call(function, *args, **kwargs)
         finally:
-            self.whole.cpu_limit = before
+            whole.cpu_limit, whole.advice = before
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         if name.startswith("_"):
@@ -140,11 +180,18 @@ class LocalSubmission(Submission):
     """Trusted code in this process: the reference solution, or a kernel that stock nbgrader runs."""
 
     namespace: dict[str, Any] = field(default_factory=dict)
+    _lab: LocalLab = field(default_factory=LocalLab)
+
+    @property
+    def lab(self) -> LocalLab:
+        """This process."""
+        return self._lab
 
     def _call(self, function: str, args: tuple, kwargs: dict[str, Any]) -> Any:
         target = self._find(function)
+        arguments, named = self._lab.receive(args), self._lab.receive(kwargs)
         try:
-            return _plain(target(*args, **kwargs))
+            return self._lab.send(target(*arguments, **named))
         except NotImplementedError as error:
             raise NotAttempted(f"`{function}` is not written yet.") from error
         except Exception as error:
@@ -155,7 +202,13 @@ class LocalSubmission(Submission):
             ) from error
 
     def _read(self, name: str) -> Any:
-        return _plain(self._find(name))
+        return self._lab.send(self._find(name))
+
+    def _read_file(self, path: str) -> Any:
+        try:
+            return np.fromfile(path, np.uint8)
+        except OSError:
+            raise StudentError(f"There is no file `{path}`.") from None
 
     def _find(self, name: str) -> Any:
         if name not in self.namespace:
@@ -167,6 +220,8 @@ CELL_OUTPUT, NOTEBOOK_OUTPUT = 17 * 2**16, 17 * 2**18
 """Characters of outputs that are kept: a bit more than the sandbox lets through."""
 MAX_ANSWERS = 80 * 2**20
 """Bytes of arrays that one function may answer with in all: they are kept, to recognise slips by."""
+MAX_REBUILT = 3
+"""Models that are kept ready in processes of their own; those asked before them start theirs again."""
 
 
 @dataclass(kw_only=True)
@@ -195,6 +250,15 @@ class SandboxSubmission(Submission):
     _errors: dict[int, str] = field(default_factory=dict)
     _output_room: int = NOTEBOOK_OUTPUT
     _answered: dict[str, int] = field(default_factory=dict)
+    _lab: Lab | None = None
+    _rebuilt: deque[RebuiltModel] = field(default_factory=deque)
+
+    @property
+    def lab(self) -> Lab:
+        """Another fork of the same warm process, in which nothing of the student's ever runs."""
+        if self._lab is None:
+            self._lab = Lab(self.sandbox, self.limits, self.seed)
+        return self._lab
 
     def execute(self) -> None:
         """Run the notebook's cells, keeping what they show; never raises for what a student wrote."""
@@ -210,10 +274,14 @@ class SandboxSubmission(Submission):
         ]
 
     def close(self) -> None:
-        """End the student's process."""
+        """End the student's process, and those that models were built again in."""
         if self._job:
             self._job.close()
             self._job = None
+        for home in self._rebuilt:
+            home.close()
+        if self._lab:
+            self._lab.close()
 
     def _ready_job(self) -> Job:
         """Return a process in which all cells have run but those that stopped one before.
@@ -273,7 +341,9 @@ class SandboxSubmission(Submission):
         return kept
 
     def _call(self, function: str, args: tuple, kwargs: dict[str, Any]) -> Any:
-        value = self._ask(function, lambda job: job.call(function, args, kwargs, self.cpu_limit))
+        value = self._ask(
+            function, lambda job: job.call(function, args, kwargs, self.cpu_limit, self._stand_in)
+        )
         # Asked all the same, since another cell may define what the released one left open.
         if value is None and function in self.untouched:
             raise NotAttempted(f"`{function}` is still as it was handed out.")
@@ -282,23 +352,57 @@ class SandboxSubmission(Submission):
     def _read(self, name: str) -> Any:
         return self._ask(name, lambda job: job.read(name))
 
+    def _read_file(self, path: str) -> Any:
+        try:
+            return self._ask(path, lambda job: job.read_file(path))
+        except StudentError:
+            raise StudentError(f"There is no file `{path}`.") from None
+
+    def _stand_in(self, value: Any) -> Any:
+        """Return what the student's process knows a model by."""
+        if isinstance(value, Model) and isinstance(value.home, StudentModels):
+            self.require(value.home.job)
+            return value.number
+        return stand_in(value)
+
+    def require(self, job: Job) -> None:
+        """Make sure that the models of `job` are still there.
+
+        Raises:
+            StudentCrash: they were lost with their process.
+        """
+        if job is not self._job:
+            raise StudentCrash("The model was lost when the notebook's process was stopped.")
+
+    def rebuild(self, network: Network) -> Model:
+        """Build a model in a process of its own, in which no student code ran."""
+        home = RebuiltModel(network, self.sandbox, self.limits, self.seed)
+        self._rebuilt.append(home)
+        while len(self._rebuilt) > MAX_REBUILT:
+            self._rebuilt.popleft().close()
+        return Model(home, 0)
+
+    def ask_model(self, number: int, what: str, arguments: tuple) -> Any:
+        """Ask the student's process about a model."""
+        return self._ask("the model", lambda job: job.ask_model(number, what, arguments, self.cpu_limit))
+
     def _ask(self, name: str, ask: Callable[[Job], tuple[dict[str, Any], list[Any]]]) -> Any:
         job = self._ready_job()
         self._spend_nothing_more()
         try:
             reply, arrays = self._timed(job, lambda: ask(job))
         except Interrupted:
-            raise _explain(Lost("time"), f"`{name}`", self.limits, self.cpu_limit) from None
+            raise _explain(Lost("time"), f"`{name}`", self.limits, self.cpu_limit, self.advice) from None
         except Lost as lost:
             self._job = None
-            raise _explain(lost, f"`{name}`", self.limits, self.cpu_limit) from None
+            raise _explain(lost, f"`{name}`", self.limits, self.cpu_limit, self.advice) from None
         match reply["is"]:
             case "value":
                 self._answered[name] = self._answered.get(name, 0) + sum(array.nbytes for array in arrays)
                 if self._answered[name] > MAX_ANSWERS:
                     raise Unreadable(f"`{name}` gave more than {MAX_ANSWERS >> 20} MB in all its answers.")
                 try:
-                    return protocol.decode(reply.get("value"), arrays)
+                    return protocol.decode(reply.get("value"), arrays, StudentModels(self, job).find)
                 except protocol.ProtocolError:
                     raise Unreadable(f"`{name}` gave something that can't be read.") from None
             case "exception":
@@ -338,6 +442,11 @@ class SandboxSubmission(Submission):
     def _sources(self) -> dict[int, str]:
         return {n: c.source for n, c in enumerate(self.notebook.cells) if _runs(c)}
 
+    def describe_layer(self, class_name: str) -> str:
+        """Name a layer's class as `_describe_type` names a type."""
+        source = "\n".join(self._sources().values())
+        return f"a layer of {feedback.safe_type(class_name, source)}"
+
     def _describe_type(self, type_name: str) -> str:
         """Name a type without what its name may tell: code that knows hidden inputs may have chosen it."""
         source = "\n".join(self._sources().values())
@@ -356,6 +465,33 @@ class SandboxSubmission(Submission):
                         ("CellError",),
                     )
         return NotAttempted(f"There is no `{name}` in the notebook.")
+
+
+@dataclass(frozen=True, eq=False)
+class StudentModels:
+    """The home of the models of one of a submission's processes: what it says is the student's word."""
+
+    submission: SandboxSubmission
+    job: Job
+
+    def find(self, number: Any) -> Model:
+        """Return the model that `number` stands for."""
+        if type(number) is not int or number < 0:
+            raise ValueError("not a model's number")
+        return Model(self, number)
+
+    def ask_model(self, number: int, what: str, *arguments: Any) -> Any:
+        """Ask the student's process about a model."""
+        self.submission.require(self.job)
+        return self.submission.ask_model(number, what, arguments)
+
+    def rebuild(self, network: Network) -> Model:
+        """Build a model where no student code ran."""
+        return self.submission.rebuild(network)
+
+    def describe_type(self, name: str) -> str:
+        """Name a layer's class without what its name may tell."""
+        return self.submission.describe_layer(name)
 
 
 MAX_REBUILDS = 5
@@ -377,13 +513,13 @@ def _leading_blank_lines(source: str) -> int:
 
 
 def _explain(
-    lost: Lost, what: str, limits: Limits, cpu_limit: float | None = None
+    lost: Lost, what: str, limits: Limits, cpu_limit: float | None = None, advice: str = ""
 ) -> StudentTimeout | StudentCrash:
     match lost.reason:
         case "time":
             return StudentTimeout(
                 f"{what} was stopped: it used more than {cpu_limit or limits.cpu_seconds:g} seconds "
-                "of processor time, or waited too long. Is there a loop that never ends?"
+                "of processor time, or waited too long. " + (advice or "Is there a loop that never ends?")
             )
         case "memory":
             return StudentCrash(f"{what} was stopped: it used more than {limits.memory_mb} MB of memory.")
@@ -443,9 +579,3 @@ def _last_error(outputs: list[NotebookNode]) -> str:
 
 def _as_list(value: Any) -> list:
     return value if isinstance(value, list) else []
-
-
-def _plain(value: Any) -> Any:
-    """Return `value` as it would arrive from a sandbox."""
-    tree, arrays = protocol.encode(value)
-    return protocol.decode(tree, [array.copy() for array in arrays])

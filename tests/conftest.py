@@ -32,8 +32,7 @@ def level() -> Level:
 def _no_leftovers() -> Iterator[None]:
     """End the warm sandboxes that tests started in this process."""
     yield
-    for level in ("strict", "process"):
-        batch.drop_sandbox(level)
+    batch.drop_sandboxes()
     assert not batch._sandboxes
 
 

@@ -590,7 +590,7 @@ def grade_whole(item: Work, folder: Path) -> list[Any]:
 def test_a_class_is_graded_the_same_with_and_without_attackers(
     strict: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batch, "Limits", lambda: TIGHT)
+    monkeypatch.setattr(grader, "needs", lambda problem: grader.Needs(limits=TIGHT))
     right = specimen.reference(IOU)
     slips = {
         name: specimen.slip(IOU, name, next(slip.name for slip in question.slips.values() if not slip.slow))
@@ -607,7 +607,7 @@ def test_a_class_is_graded_the_same_with_and_without_attackers(
             grade_whole(work(name, IOU, specimen.handed_in(IOU, right, NAMED[name].code())), tmp_path)
             assert grade_whole(neighbour, tmp_path) == before, f"{name} changed what {neighbour.student} gets"
     finally:
-        batch.drop_sandbox("strict")
+        batch.drop_sandboxes()
 
 
 # --- No more than a process ----------------------------------------------------------------------------

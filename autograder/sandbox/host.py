@@ -10,6 +10,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,15 @@ class Limits:
     memory_mb: int = 1024
     processes: int = 128
     disk_mb: int = 64
+
+    def of_one_call(self, cpu_seconds: float | None = None) -> tuple[float, float]:
+        """Return the processor and the wall-clock seconds of one call, the latter longer where both must be.
+
+        Args:
+            cpu_seconds: the call's own budget, where it has one.
+        """
+        cpu = cpu_seconds or self.cpu_seconds
+        return cpu, self.wall_seconds * max(1.0, cpu / self.cpu_seconds)
 
 
 class Lost(Exception):
@@ -236,16 +246,38 @@ class Job:
         return CellRun(reply.get("ok") is True, outputs, interrupted)
 
     def call(
-        self, name: str, args: tuple, kwargs: dict[str, Any], cpu_seconds: float | None = None
+        self,
+        name: str,
+        args: tuple,
+        kwargs: dict[str, Any],
+        cpu_seconds: float | None = None,
+        stand_in: Callable[[Any], Any] = lambda value: None,
     ) -> tuple[dict[str, Any], list[Any]]:
         """Call a function of the notebook; return the reply's frame.
+
+        Args:
+            cpu_seconds: processor time that it may use, more or less than the limits say.
+            stand_in: gives what the process knows a model by, and None for all that is no model.
 
         Raises:
             Interrupted: it ran past its limit.
             Lost: its process died or had to be ended.
         """
-        tree, arrays = protocol.encode((args, kwargs))
+        tree, arrays = protocol.encode((args, kwargs), stand_in)
         return self._answer({"do": "call", "name": name, "arguments": tree}, arrays, cpu_seconds)
+
+    def ask_model(
+        self, number: int, what: str, arguments: tuple, cpu_seconds: float | None = None
+    ) -> tuple[dict[str, Any], list[Any]]:
+        """Ask about a model that an earlier reply named; return the reply's frame.
+
+        Raises:
+            Interrupted: it ran past its limit.
+            Lost: its process died or had to be ended.
+        """
+        tree, arrays = protocol.encode(arguments)
+        message = {"do": "model", "number": number, "what": what, "arguments": tree}
+        return self._answer(message, arrays, cpu_seconds)
 
     def read(self, name: str) -> tuple[dict[str, Any], list[Any]]:
         """Read a global of the notebook; return the reply's frame.
@@ -255,6 +287,15 @@ class Job:
             Lost: its process died or had to be ended.
         """
         return self._answer({"do": "read", "name": name}, [], None)
+
+    def read_file(self, path: str) -> tuple[dict[str, Any], list[Any]]:
+        """Read a file that the notebook wrote, as an array of bytes; return the reply's frame.
+
+        Raises:
+            Interrupted: reading it ran past its limit.
+            Lost: its process died or had to be ended.
+        """
+        return self._answer({"do": "file", "name": path}, [], None)
 
     def _answer(
         self, message: dict[str, Any], arrays: list[Any], cpu_seconds: float | None
@@ -276,13 +317,9 @@ class Job:
             raise Lost("exit")
         self._next_id += 1
         began = time.perf_counter()
-        limits = self._limits
-        clock = {
-            "id": self._next_id,
-            "wall": limits.wall_seconds,
-            "cpu": cpu_seconds or limits.cpu_seconds,
-        }
-        self._channel.settimeout(limits.wall_seconds + _HOST_PATIENCE)
+        cpu, wall = self._limits.of_one_call(cpu_seconds)
+        clock = {"id": self._next_id, "wall": wall, "cpu": cpu}
+        self._channel.settimeout(wall + _HOST_PATIENCE)
         try:
             self._control.send(json.dumps(clock).encode())
             protocol.send(self._channel, message | {"id": self._next_id}, arrays)

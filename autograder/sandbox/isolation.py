@@ -20,7 +20,8 @@ from autograder.errors import SandboxError
 Level = Literal["strict", "process"]
 LEVELS: tuple[Level, ...] = ("strict", "process")
 
-ENGINE_FILES = ("__init__.py", "protocol.py", "sandbox/warm.py", "sandbox/jail.py", "sandbox/kernel.py")
+ENGINE_FILES = ("__init__.py", "protocol.py", "sandbox/warm.py", "sandbox/jail.py", "sandbox/kernel.py",
+                "sandbox/models.py")  # fmt: skip
 """All of this package that the process which runs student code may see."""
 NOBODY = 65534
 """The uid that root's sandboxes run as: limits on processes don't bind root."""

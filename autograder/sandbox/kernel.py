@@ -24,6 +24,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
 from autograder import protocol
+from autograder.sandbox.models import Models
 
 CELL_OUTPUT = 2**20
 """Characters of output that one cell may send."""
@@ -31,6 +32,8 @@ NOTEBOOK_OUTPUT = 4 * 2**20
 """Characters of output that all cells together may send."""
 CELL_OUTPUTS = 500
 """Outputs that one cell may send: text, until there is something else to show, is one."""
+MAX_FILE = 32 * 2**20
+"""Bytes of a file that is asked for; of a larger one, one byte more comes."""
 _CHUNK = 2**16
 
 
@@ -89,6 +92,7 @@ class _Outputs:
 
 
 OUTPUTS = _Outputs()
+MODELS = Models()
 
 
 class _Publisher(DisplayPublisher):
@@ -158,6 +162,7 @@ def prepare() -> _Shell:
 
 def serve(shell: _Shell, channel: socket.socket, seed: int) -> None:
     """Answer the frames that come over `channel` until it closes."""
+    _make_deterministic()
     _seed(seed)
     sys.stdout, sys.stderr = _Stream("stdout"), _Stream("stderr")
     OUTPUTS.send = lambda output: _send_output(channel, output)
@@ -169,7 +174,7 @@ def serve(shell: _Shell, channel: socket.socket, seed: int) -> None:
         except EOFError:
             return
         try:
-            reply, out = _answer(shell, message, arrays)
+            reply, out = _answer(shell, message, arrays, seed)
         except KeyboardInterrupt as interrupt:  # it came just after the student's code was through
             reply, out = _describe_exception(interrupt), []
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # while no student code runs, there is nothing to stop
@@ -181,27 +186,38 @@ def serve(shell: _Shell, channel: socket.socket, seed: int) -> None:
 
 
 def _answer(
-    shell: _Shell, message: dict[str, Any], arrays: list[np.ndarray]
+    shell: _Shell, message: dict[str, Any], arrays: list[np.ndarray], seed: int
 ) -> tuple[dict[str, Any], list[np.ndarray]]:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     match message["do"]:
         case "cell":
             return _run_cell(shell, message), []
         case "call":
+            _seed(seed)  # what a call draws must not depend on which calls came before
             return _call(shell, message, arrays)
+        case "model":
+            return _ask_model(message, arrays)
+        case "file":
+            return _reply(lambda: np.fromfile(message["name"], np.uint8, MAX_FILE + 1))
         case _:
             return _read(shell, message)
+
+
+def _make_deterministic() -> None:
+    """Fix in which order TensorFlow sums: one thread gives the same numbers on every machine's load."""
+    if "tensorflow" in sys.modules:
+        import tensorflow as tf
+
+        tf.config.threading.set_intra_op_parallelism_threads(1)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+        tf.config.experimental.enable_op_determinism()
 
 
 def _seed(seed: int) -> None:
     random.seed(seed)
     np.random.seed(seed)
-    if "tensorflow" in sys.modules:
-        import keras
-        import tensorflow as tf
-
-        keras.utils.set_random_seed(seed)
-        tf.config.experimental.enable_op_determinism()
+    if "keras" in sys.modules:
+        sys.modules["keras"].utils.set_random_seed(seed)
 
 
 def _send_output(channel: socket.socket, output: dict[str, Any]) -> None:
@@ -227,23 +243,30 @@ def _call(
 ) -> tuple[dict[str, Any], list[np.ndarray]]:
     if message["name"] not in shell.user_ns:
         return {"is": "missing"}, []
-    args, kwargs = protocol.decode(message["arguments"], arrays)
-    with _quiet():
-        try:
-            value = shell.user_ns[message["name"]](*args, **kwargs)
-            tree, out = protocol.encode(value)
-        except BaseException as error:  # SystemExit and KeyboardInterrupt are answers here too
-            return _describe_exception(error), []
-    return {"is": "value", "value": tree}, out
+
+    def call() -> Any:
+        args, kwargs = protocol.decode(message["arguments"], arrays, MODELS.find)
+        return shell.user_ns[message["name"]](*args, **kwargs)
+
+    return _reply(call)
+
+
+def _ask_model(message: dict[str, Any], arrays: list[np.ndarray]) -> tuple[dict[str, Any], list[np.ndarray]]:
+    arguments = protocol.decode(message["arguments"], arrays)
+    return _reply(lambda: MODELS.answer(message["number"], message["what"], arguments))
 
 
 def _read(shell: _Shell, message: dict[str, Any]) -> tuple[dict[str, Any], list[np.ndarray]]:
     if message["name"] not in shell.user_ns:
         return {"is": "missing"}, []
+    return _reply(lambda: shell.user_ns[message["name"]])
+
+
+def _reply(ask: Callable[[], Any]) -> tuple[dict[str, Any], list[np.ndarray]]:
     with _quiet():
         try:
-            tree, out = protocol.encode(shell.user_ns[message["name"]])
-        except BaseException as error:
+            tree, out = protocol.encode(ask(), MODELS.name)
+        except BaseException as error:  # SystemExit and KeyboardInterrupt are answers here too
             return _describe_exception(error), []
     return {"is": "value", "value": tree}, out
 

@@ -1,0 +1,229 @@
+"""Processes in which models live and only trusted code runs.
+
+A grader computes with Keras in a `Lab` of its own, so that no TensorFlow is needed where it runs itself.
+A student's model is built again in another, and nothing else ever runs there.
+"""
+
+from __future__ import annotations
+
+import inspect
+import textwrap
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from autograder import protocol
+from autograder.errors import GraderError, StudentCrash, StudentError, StudentTimeout, SubmissionError
+from autograder.models import Model, Network
+from autograder.sandbox import models
+from autograder.sandbox.host import Interrupted, Job, Limits, Lost, Sandbox
+
+
+def stand_in(value: Any) -> Any:
+    """Return what a model is sent as into a process that does not have it."""
+    match value:
+        case Model():
+            value = value.network()
+            return {"config": value.config, "weights": value.weights}
+        case Network():
+            return {"config": value.config, "weights": value.weights}
+    return None
+
+
+@dataclass(eq=False)
+class Lab:
+    """A fork of the warm process that runs the grader's own functions; it starts when first needed."""
+
+    sandbox: Sandbox
+    limits: Limits
+    seed: int
+    _job: Job | None = None
+
+    def __call__(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Call a function of the grader's there; models come back as `Model`.
+
+        Args:
+            function: it must import what it uses itself, since only its own source is sent.
+
+        Raises:
+            GraderError: it failed.
+        """
+        job = self._ready_job()
+        source = textwrap.dedent(inspect.getsource(function))
+        try:
+            run = job.run_cell(source, 0)
+            reply, arrays = job.call(function.__name__, args, kwargs, self.limits.total_cpu, stand_in)
+            return self._read(reply, arrays, str(run.outputs[-1:]))
+        except (Lost, Interrupted) as error:
+            self.close()
+            raise GraderError(f"{function.__name__} of the grader did not end well: {error!r}.") from error
+
+    def ask_model(self, number: int, what: str, *arguments: Any) -> Any:
+        """Ask about a model that lives here.
+
+        Raises:
+            GraderError: there was no answer.
+        """
+        try:
+            reply, arrays = self._ready_job().ask_model(number, what, arguments, self.limits.total_cpu)
+        except (Lost, Interrupted) as error:
+            self.close()
+            raise GraderError(f"A model of the grader was lost: {error!r}.") from error
+        return self._read(reply, arrays, "")
+
+    def rebuild(self, network: Network) -> Model:
+        """Return another model of the same config and weights that lives here."""
+        return self(_same, network)
+
+    def describe_type(self, name: str) -> str:
+        """Name a class of the grader's own."""
+        return name
+
+    def close(self) -> None:
+        """End the process; a later call starts another."""
+        if self._job:
+            self._job.close()
+            self._job = None
+
+    def _ready_job(self) -> Job:
+        if self._job is None:
+            self._job = self.sandbox.job(self.limits, self.seed)
+        return self._job
+
+    def _read(self, reply: dict[str, Any], arrays: list[Any], shown: str) -> Any:
+        if reply.get("is") != "value":
+            met = f"{reply.get('kinds')} {reply.get('text')}"
+            raise GraderError(f"The grader's own code failed: {met} {shown}")
+        return protocol.decode(reply.get("value"), arrays, lambda number: Model(self, number))
+
+
+def _same(model: Any) -> Any:
+    return model
+
+
+@dataclass(eq=False)
+class RebuiltModel:
+    """The home of one model of a student's, built again from what can be trusted of it.
+
+    Its process may end at any time: the next question starts another.
+    """
+
+    network: Network
+    sandbox: Sandbox
+    limits: Limits
+    seed: int
+    student_seconds: float = 0.0
+    _job: Job | None = None
+
+    def ask_model(self, number: int, what: str, *arguments: Any) -> Any:
+        """Ask about the model.
+
+        Raises:
+            SubmissionError: it can't be built, or can't do what is asked of it.
+        """
+        try:
+            job = self._ready_job()
+            before = job.student_seconds
+            try:
+                reply, arrays = job.ask_model(0, what, arguments, self.limits.cpu_seconds * 4)
+            finally:
+                self.student_seconds += job.student_seconds - before
+        except (Lost, Interrupted) as error:
+            self.close()
+            raise _explain(error, self.limits) from None
+        if reply.get("is") != "value":
+            kind = next(iter(reply.get("kinds") or ()), "an exception")
+            raise StudentError(f"The model, built again, could not {_ASKED[what]}: {str(kind)[:80]}.")
+        return protocol.decode(reply.get("value"), arrays)
+
+    def rebuild(self, network: Network) -> Model:
+        """Return the model itself: it is built again already."""
+        return Model(self, 0)
+
+    def describe_type(self, name: str) -> str:
+        """Name a class, which is one of Keras's own."""
+        return name
+
+    def close(self) -> None:
+        """End the process, if there is one."""
+        if self._job:
+            self._job.close()
+            self._job = None
+
+    def _ready_job(self) -> Job:
+        if self._job is None:
+            self._job = self.sandbox.job(self.limits, self.seed)
+            self._job.run_cell(_SAME, 0)
+            reply, _ = self._job.call("same", (self.network,), {}, self.limits.cpu_seconds * 4, stand_in)
+            if reply.get("is") != "value":
+                self.close()
+                kind = next(iter(reply.get("kinds") or ()), "an exception")
+                raise StudentError(
+                    f"The model can't be built again from its config and weights: {str(kind)[:80]}. "
+                    "Use Keras's own layers and functions only."
+                )
+        return self._job
+
+
+_SAME = "def same(model):\n    return model"
+_ASKED = {
+    "describe": "be described",
+    "predict": "predict what the grader gave it",
+    "evaluate": "be evaluated (is it compiled, with its loss and metrics?)",
+    "network": "be read",
+}
+
+
+def _explain(error: Lost | Interrupted, limits: Limits) -> SubmissionError:
+    if isinstance(error, Interrupted) or error.reason == "time":
+        return StudentTimeout("The model, built again, took too long to answer: make it smaller.")
+    if error.reason == "memory":
+        return StudentCrash(f"The model, built again, used more than {limits.memory_mb} MB: make it smaller.")
+    return StudentCrash("The model, built again, ended its process.")
+
+
+@dataclass(eq=False)
+class LocalLab:
+    """This process as a lab: for trusted solutions, and for a kernel that stock nbgrader runs."""
+
+    held: models.Models = field(default_factory=models.Models)
+
+    def __call__(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Call a function here, with models for what stands for them, and the other way round."""
+        arguments, named = self.receive(args), self.receive(kwargs)
+        return self.send(function(*arguments, **named))
+
+    def receive(self, value: Any) -> Any:
+        """Return `value` as it would arrive where a function is called."""
+        tree, arrays = protocol.encode(value, self._stand_in)
+        return protocol.decode(tree, [array.copy() for array in arrays], self.held.find)
+
+    def send(self, value: Any) -> Any:
+        """Return `value` as it would come back from there."""
+        tree, arrays = protocol.encode(value, self.held.name)
+        copied = [array.copy() for array in arrays]
+        return protocol.decode(tree, copied, lambda number: Model(self, number))
+
+    def _stand_in(self, value: Any) -> Any:
+        return value.number if isinstance(value, Model) and value.home is self else stand_in(value)
+
+    def ask_model(self, number: int, what: str, *arguments: Any) -> Any:
+        """Ask about a model that lives here."""
+        try:
+            return self.send(self.held.answer(number, what, arguments))
+        except Exception as error:
+            raise StudentError(
+                f"The model could not {_ASKED[what]}: {type(error).__name__}: {error}."
+            ) from error
+
+    def rebuild(self, network: Network) -> Model:
+        """Return another model of the same config and weights that lives here."""
+        return self(_same, network)
+
+    def describe_type(self, name: str) -> str:
+        """Name a class."""
+        return name
+
+    def close(self) -> None:
+        """Forget the models."""
+        self.held = models.Models()

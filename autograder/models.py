@@ -1,0 +1,291 @@
+"""Keras models of other processes, as graders see them.
+
+A `Model` names a model that lives elsewhere and asks that process about it. What a student's process
+says is worth no more than the student's word; `Model.rebuilt` gives the same model in a process that ran
+no student code, and what that one says can be graded.
+
+Nothing here imports Keras: a grader that asks about models needs none.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+
+from autograder.errors import Unreadable
+
+MAX_CONFIG = 2 * 2**20
+"""Characters of a model's config."""
+MAX_LAYERS = 1_000
+"""Layers and operations of a model, those of models in it included."""
+MAX_WEIGHTS = 200 * 2**20
+"""Bytes of a model's weights."""
+
+
+class Home(Protocol):
+    """Where a model lives."""
+
+    def ask_model(self, number: int, what: str, *arguments: Any) -> Any:
+        """Ask the process about its model `number`."""
+
+    def rebuild(self, network: Network) -> Model:
+        """Build a model where no student code ran."""
+
+    def describe_type(self, name: str) -> str:
+        """Name the class of a part of a model, as the model's author may read it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """What a model is: its config, as Keras writes it to JSON, and its weights in Keras's order."""
+
+    config: str
+    weights: list[np.ndarray]
+
+    @cached_property
+    def layers(self) -> list[dict[str, Any]]:
+        """The configs of its layers, in order."""
+        return json.loads(self.config)["config"]["layers"]
+
+    @cached_property
+    def learning_rate(self) -> Any:
+        """The optimizer's learning rate or the config of its schedule; None where it is not compiled."""
+        compiled = json.loads(self.config).get("compile_config") or {}
+        optimizer = compiled.get("optimizer")
+        return optimizer["config"].get("learning_rate") if isinstance(optimizer, dict) else None
+
+
+def sequential(input_shape: tuple, layers: list[tuple[str, dict]], weights: list[np.ndarray]) -> Network:
+    """Return the network of a `keras.Sequential` without needing Keras.
+
+    Args:
+        input_shape: of one example, without the batch.
+        layers: (class name, config) of each of Keras's layers.
+        weights: all of them, layer by layer, in Keras's order.
+    """
+    first = ("InputLayer", {"batch_shape": [None, *input_shape]})
+    parts = [
+        {"module": "keras.layers", "class_name": kind, "config": config, "registered_name": None}
+        for kind, config in (first, *layers)
+    ]
+    whole = {"module": "keras", "class_name": "Sequential", "config": {"name": "sequential", "layers": parts}}
+    return Network(json.dumps(whole | {"registered_name": None}), weights)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """What a model's summary says of one layer.
+
+    Attributes:
+        output_shape: with None for the batch; None where it is not known.
+        trainable_parameters: the numbers that training would change.
+        layers: those of a layer that is a model itself.
+    """
+
+    name: str
+    class_name: str
+    config: dict[str, Any]
+    output_shape: Any
+    parameters: int
+    trainable: bool
+    trainable_parameters: int
+    layers: tuple[Layer, ...] = ()
+
+    @classmethod
+    def read(cls, told: dict[str, Any]) -> Layer:
+        """Read what the process of a model told of a layer."""
+        inner = tuple(cls.read(layer) for layer in told["layers"])
+        return cls(**told | {"config": json.loads(told["config"]), "layers": inner})
+
+    def walk(self) -> Iterator[Layer]:
+        """Yield this layer, or in its place the layers of the model that it is."""
+        if not self.layers:
+            yield self
+        for layer in self.layers:
+            yield from layer.walk()
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A Keras model in another process.
+
+    Every method raises `SubmissionError` where the process does not answer.
+    """
+
+    home: Home = field(repr=False)
+    number: int
+
+    def __deepcopy__(self, memo: dict) -> Model:
+        return self
+
+    @cached_property
+    def _told(self) -> dict[str, Any]:
+        told = self.home.ask_model(self.number, "describe")
+        try:
+            layers = [Layer.read(layer) for layer in told["layers"]]
+            return {**told, "layers": layers, "parameters": int(told["parameters"])}
+        except (KeyError, TypeError, ValueError, RecursionError):
+            raise Unreadable("The model's description can't be read.") from None
+
+    @property
+    def input_shape(self) -> Any:
+        """The shape of its input with None for the batch."""
+        return self._told["input_shape"]
+
+    @property
+    def output_shape(self) -> Any:
+        """The shape of its output with None for the batch."""
+        return self._told["output_shape"]
+
+    @property
+    def layers(self) -> list[Layer]:
+        """Its layers, a model in it being one layer."""
+        return self._told["layers"]
+
+    def count_params(self) -> int:
+        """Return how many numbers its weights hold."""
+        return self._told["parameters"]
+
+    def count_trainable_params(self) -> int:
+        """Return how many of them training would change."""
+        return int(self._told["trainable_parameters"])
+
+    def predict(self, x: Any) -> Any:
+        """Return its outputs for a batch `x`, as numpy arrays."""
+        return self.home.ask_model(self.number, "predict", x)
+
+    def evaluate(self, x: Any, y: Any) -> dict[str, float]:
+        """Return its loss and metrics by name; it must be compiled."""
+        return self.home.ask_model(self.number, "evaluate", x, y)
+
+    def weights(self) -> list[np.ndarray]:
+        """Return its weights in Keras's order."""
+        return self.network().weights
+
+    def network(self) -> Network:
+        """Return its config and weights.
+
+        Raises:
+            Unreadable: they are not those of a model of Keras's own layers; the message says why.
+        """
+        told = self.home.ask_model(self.number, "network")
+        try:
+            config, weights = told["config"], told["weights"]
+        except (KeyError, TypeError):
+            raise Unreadable("The model's config can't be read.") from None
+        return checked(config, weights, self.home)
+
+    def rebuilt(self) -> Model:
+        """Return the same model in a process that ran no student code.
+
+        Raises:
+            Unreadable: it can't be built again; the message names the layer to blame.
+        """
+        return self.home.rebuild(self.network())
+
+
+# Keras's own parts that a model of this course may be made of; whatever is not here is refused.
+_LAYERS = frozenset(
+    """
+    InputLayer Dense Activation Identity Masking Flatten Reshape Permute RepeatVector
+    Conv1D Conv2D Conv3D SeparableConv2D DepthwiseConv2D Conv2DTranspose
+    MaxPooling1D MaxPooling2D AveragePooling1D AveragePooling2D GlobalMaxPooling1D GlobalMaxPooling2D
+    GlobalAveragePooling1D GlobalAveragePooling2D UpSampling2D ZeroPadding2D Cropping2D
+    AdaptiveAveragePooling2D AdaptiveMaxPooling2D
+    BatchNormalization LayerNormalization GroupNormalization UnitNormalization RMSNormalization
+    Dropout SpatialDropout1D SpatialDropout2D GaussianDropout GaussianNoise AlphaDropout
+    ActivityRegularization
+    Add Subtract Multiply Average Maximum Minimum Concatenate Dot
+    ReLU LeakyReLU PReLU ELU Softmax
+    Rescaling Resizing CenterCrop Normalization RandomFlip RandomRotation RandomZoom RandomTranslation
+    RandomContrast RandomBrightness RandomCrop RandomShear RandomErasing AutoContrast
+    """.split()  # noqa: SIM905
+)
+_MODELS = frozenset({"Sequential", "Functional", "Model"})
+_MODULES = {
+    "keras.layers": _LAYERS,
+    "keras": _MODELS | {"DTypePolicy", "Variable"},
+    "keras.models": _MODELS,
+    "keras.src.models.functional": _MODELS,
+    "keras.src.models.sequential": _MODELS,
+}
+_PARTS = ("keras.initializers", "keras.regularizers", "keras.constraints", "keras.dtype_policies",
+          "keras.optimizers", "keras.optimizers.schedules", "keras.losses", "keras.metrics",
+          "keras.src.ops.numpy", "keras.src.ops.nn", "keras.src.ops.math", "keras.src.ops.core")  # fmt: skip
+"""Modules of Keras whose classes do arithmetic and nothing else."""
+_VALUES = frozenset({"__keras_tensor__", "__tensor__", "__numpy__", "__tuple__", "__slice__", "__ellipsis__"})
+_INSTEAD = {
+    "Lambda": "use a Rescaling, an Activation or another of Keras's own layers",
+    "function": 'name one of Keras\'s own functions, like "relu"',
+}
+
+
+def checked(config: Any, weights: Any, home: Home) -> Network:
+    """Return the network that a process told, if it is one of Keras's own layers.
+
+    How it is compiled counts only where that too needs nothing but Keras: it changes no prediction.
+
+    Raises:
+        Unreadable: the message names the first part to blame and what to use instead.
+    """
+    if not isinstance(config, str) or len(config) > MAX_CONFIG:
+        raise Unreadable("The model can't be built again: its config is too large.")
+    told = weights if isinstance(weights, list) else []
+    arrays = [array for array in told if isinstance(array, np.ndarray) and array.dtype.kind in "fiub"]
+    if not isinstance(weights, list) or len(arrays) != len(weights):
+        raise Unreadable("The model can't be built again: its weights are no arrays of numbers.")
+    if sum(array.nbytes for array in arrays) > MAX_WEIGHTS:
+        raise Unreadable(f"The model can't be built again: its weights are over {MAX_WEIGHTS >> 20} MB.")
+    try:
+        tree = json.loads(config)
+        compiled = tree.pop("compile_config", None) if isinstance(tree, dict) else None
+        parts = list(_parts(tree))
+        keep_compiled = all(map(_is_known, _parts(compiled)))
+    except (ValueError, RecursionError):
+        raise Unreadable("The model can't be built again: its config can't be read.") from None
+    if len(parts) > 20 * MAX_LAYERS or sum(_is_layer(part) for part in parts) > MAX_LAYERS:
+        raise Unreadable(f"The model can't be built again: it has more than {MAX_LAYERS} layers.")
+    if not isinstance(tree, dict) or tree.get("class_name") not in _MODELS:
+        raise Unreadable(
+            "The model can't be built again: it is a class of its own. Make it with keras.Sequential or "
+            "with keras.Model(inputs, outputs)."
+        )
+    for part in parts:
+        if not _is_known(part):
+            name = str(part.get("class_name"))
+            instead = _INSTEAD.get(name, "use Keras's own layers, in a Sequential or functional model")
+            shown = f"a {name}" if name in _INSTEAD else home.describe_type(name)
+            raise Unreadable(f"The model can't be built again because of {shown} in it: {instead}.")
+    if compiled and keep_compiled:
+        tree["compile_config"] = compiled
+    return Network(json.dumps(tree), arrays)
+
+
+def _parts(tree: Any) -> Iterator[dict[str, Any]]:
+    """Yield every part of a config that names a class."""
+    if isinstance(tree, dict):
+        if "class_name" in tree:
+            yield tree
+        for value in tree.values():
+            yield from _parts(value)
+    elif isinstance(tree, list):
+        for value in tree:
+            yield from _parts(value)
+
+
+def _is_layer(part: dict[str, Any]) -> bool:
+    return part.get("module") == "keras.layers" or str(part.get("module")).startswith("keras.src.ops")
+
+
+def _is_known(part: dict[str, Any]) -> bool:
+    module, name = part.get("module"), part.get("class_name")
+    if module is None:
+        return name in _VALUES
+    if not isinstance(module, str) or not isinstance(name, str):
+        return False
+    return name in _MODULES.get(module, ()) or (module in _PARTS and name.isidentifier())

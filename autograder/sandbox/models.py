@@ -1,0 +1,127 @@
+"""Keras models on the side that made them: the other side knows them by number.
+
+Runs wherever a model is: in a student's process, where nothing it says is believed, in the process in
+which a model is built again, and in the grader's own where it runs against the worked solution.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+_BATCH = 64
+"""Images that a prediction takes at a time; it changes float32 sums by less than any tolerance."""
+
+
+class Models:
+    """The models of one process, numbered in the order in which the other side met them."""
+
+    def __init__(self) -> None:
+        self._known: list[Any] = []
+
+    def name(self, value: Any) -> int | None:
+        """Return the number that stands for `value`, or None where it is no Keras model."""
+        keras = sys.modules.get("keras")
+        if keras is None or not isinstance(value, keras.Model):
+            return None
+        for number, known in enumerate(self._known):
+            if known is value:
+                return number
+        self._known.append(value)
+        return len(self._known) - 1
+
+    def find(self, value: Any) -> Any:
+        """Return the model that a number, or a config with weights, stands for."""
+        if isinstance(value, int):
+            return self._known[value]
+        return build(value["config"], value["weights"])
+
+    def answer(self, number: int, what: str, arguments: tuple) -> Any:
+        """Answer one question about a model with plain values."""
+        return _ANSWERS[what](self._known[number], *arguments)
+
+
+def build(config: str, weights: list[np.ndarray]) -> Any:
+    """Build a model from its config, as JSON, and its weights, compiled where the config says how."""
+    import keras
+
+    model = keras.saving.deserialize_keras_object(json.loads(config), safe_mode=True)
+    if weights:
+        model.set_weights(weights)
+    return model
+
+
+def _describe(model: Any) -> dict[str, Any]:
+    """Return what `summary()` shows: shapes, and for each layer its class, output shape and parameters."""
+    return {
+        "input_shape": _shape(model, "input"),
+        "output_shape": _shape(model, "output"),
+        "parameters": model.count_params(),
+        "trainable_parameters": _size(model.trainable_weights),
+        "layers": [_describe_layer(layer) for layer in model.layers],
+    }
+
+
+def _describe_layer(layer: Any) -> dict[str, Any]:
+    return {
+        "name": layer.name,
+        "class_name": type(layer).__name__,
+        "config": json.dumps(layer.get_config(), default=lambda value: _plain(value)),
+        "output_shape": _shape(layer, "output"),
+        "parameters": layer.count_params(),
+        "trainable": layer.trainable,
+        "trainable_parameters": _size(layer.trainable_weights),
+        "layers": [_describe_layer(inner) for inner in getattr(layer, "layers", ())],
+    }
+
+
+def _plain(value: Any) -> Any:
+    """Return what `json` can write of a part of a config: Keras serialises its own objects."""
+    import keras
+
+    return keras.saving.serialize_keras_object(value)
+
+
+def _shape(layer: Any, end: str) -> Any:
+    """Return a shape with None for the batch, a list of them for several tensors, None where unknown."""
+    try:
+        shape = getattr(layer, f"{end}_shape", None) or getattr(layer, end).shape
+    except (AttributeError, ValueError, RuntimeError):
+        return None
+    return shape if isinstance(shape, list | dict) else tuple(shape)
+
+
+def _size(weights: list[Any]) -> int:
+    return int(sum(np.prod(weight.shape, dtype=np.int64) for weight in weights))
+
+
+def _predict(model: Any, x: Any) -> Any:
+    import keras
+
+    return keras.Model.predict(model, x, batch_size=_BATCH, verbose=0)
+
+
+def _evaluate(model: Any, x: Any, y: Any) -> dict[str, float]:
+    import keras
+
+    results = keras.Model.evaluate(model, x, y, batch_size=_BATCH, verbose=0, return_dict=True)
+    return {name: float(result) for name, result in results.items()}
+
+
+def _network(model: Any) -> dict[str, Any]:
+    import keras
+
+    config = keras.saving.serialize_keras_object(model)
+    return {"config": json.dumps(config), "weights": model.get_weights()}
+
+
+_ANSWERS: dict[str, Callable[..., Any]] = {
+    "describe": _describe,
+    "predict": _predict,
+    "evaluate": _evaluate,
+    "network": _network,
+}
