@@ -1,9 +1,14 @@
 """nbgrader's settings for this course."""
 
+from pathlib import Path
+
+from autograder import catalog
+
 c = get_config()  # noqa: F821
 
 c.CourseDirectory.course_id = "convgrade"
-c.CourseDirectory.ignore.append("*.py")  # what lies beside a source notebook is not for students
+# What lies beside a source notebook is not for students, unless its front matter says so.
+c.CourseDirectory.ignore.extend(catalog.unreleased(Path(__file__).parent))
 
 # The engine grades outside the kernel, in a sandbox that knows no tests: it stands in for Execute.
 c.Autograde.sanitize_preprocessors = [

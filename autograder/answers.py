@@ -14,6 +14,14 @@ import numpy as np
 
 TOLERANCE = 1e-6
 """Relative, and absolute near 0, for numbers."""
+MODEL_TOLERANCE = 1e-5
+"""Absolute, for outputs of order 1 of one float32 network, computed in another order or on another device.
+
+Rounding errors of a sum of n products are about 2**-24 * sqrt(n) of its terms' size (Higham, Accuracy and
+Stability of Numerical Algorithms, 2nd ed., section 4.2: the random-walk estimate); n is at most some
+12,000 in this course, which gives 7e-6. The same bound holds on graphics cards while TF32 is off, whose 10
+bits would give 1e-3.
+"""
 IMAGE_TOLERANCE = 1e-4
 """The same for feature maps, images and probabilities: a float32 answer is as right as a float64 one."""
 

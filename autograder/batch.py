@@ -34,10 +34,11 @@ from typing import TYPE_CHECKING
 import nbformat
 
 import autograder
-from autograder import catalog, datasets, grader, intake
+from autograder import catalog, datasets, grader, intake, runner
 from autograder.catalog import Course, Problem
 from autograder.errors import ConvGradeError, CourseError, SandboxError
 from autograder.grader import Needs
+from autograder.notebook import provided_files
 from autograder.results import QuestionResult, Result, read_result, write_atomically
 from autograder.sandbox import isolation
 from autograder.sandbox.host import Sandbox
@@ -137,6 +138,7 @@ def _grade(work: Work, problem: Problem, result: Result) -> Graded:
         untouched=taken.untouched,
         limits=needs.limits,
         seed=result.seed,
+        files=course_files(problem),
     )
     try:
         submission.execute()
@@ -177,6 +179,12 @@ def course_notebooks(problem: Problem) -> tuple[nbformat.NotebookNode, nbformat.
     return source, release
 
 
+@functools.cache
+def course_files(problem: Problem) -> dict[str, bytes]:
+    """Return what students get beside the notebook, by name."""
+    return {file.name: file.read_bytes() for file in provided_files(problem.source)}
+
+
 def seed_of(problem: str) -> int:
     """Return what students' processes are seeded with: no secret, the same for everybody."""
     return int.from_bytes(hashlib.sha256(problem.encode()).digest()[:4], "big")
@@ -188,7 +196,8 @@ _sandboxes: dict[tuple[Level, tuple[str, ...]], Sandbox] = {}
 def warm_sandbox(level: Level, imports: tuple[str, ...] = Needs.imports) -> Sandbox:
     """Return this worker's warm sandbox with `imports`, started by the first call."""
     if (level, imports) not in _sandboxes:
-        _sandboxes[level, imports] = Sandbox(level, imports)
+        on = runner.find() if "tensorflow" in imports else runner.CPU
+        _sandboxes[level, imports] = Sandbox(level, imports, on)
     return _sandboxes[level, imports]
 
 
@@ -203,6 +212,7 @@ def drop_sandboxes() -> None:
 def versions() -> dict[str, str]:
     """Return the versions that scores may depend on; reading them imports nothing."""
     found = {"convgrade": autograder.__version__, "python": platform.python_version()}
+    found["device"] = runner.find().device
     for name in _VERSIONED:
         try:
             found[name] = importlib.metadata.version(name)

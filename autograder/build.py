@@ -19,6 +19,7 @@ import keyword
 import logging
 import os
 import re
+import shutil
 import subprocess
 import tempfile
 from collections import Counter
@@ -34,7 +35,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from autograder import batch, catalog, grader
 from autograder.catalog import Problem
 from autograder.errors import CourseError
-from autograder.notebook import ROLES, SourceCell, read_percent
+from autograder.notebook import ROLES, SourceCell, provided_files, read_percent
 from autograder.results import write_atomically
 
 METADATA = {
@@ -100,16 +101,24 @@ def stale(problems: Iterable[Problem]) -> list[Path]:
         solution = with_outputs(worked_notebook(problem), stored_notebook(problem.solution))
         if solution is None or not holds(problem.solution, to_text(solution)):
             found.append(problem.solution)
+        known = {problem.release, *(problem.release.parent / f.name for f in provided_files(problem.source))}
         beside = sorted(problem.release.parent.rglob("*"))
-        found += [path for path in beside if path != problem.release and not path.is_dir()]
+        found += [path for path in beside if path not in known and not path.is_dir()]
     return found
 
 
 def handouts(problem: Problem) -> dict[Path, str]:
-    """Return the source notebook and the release that nbgrader makes of it, as texts by path."""
+    """Return all that is made of a problem's files but the worked solutions, as texts by path.
+
+    The source notebook, the release that nbgrader makes of it, and the files that go with a notebook.
+    """
     cells, points = authored(problem)
     source = to_text(compose(problem.name, [cell for cell in cells if not cell.explain], points))
-    return {problem.notebook: source, problem.release: released(problem, source)}
+    texts = {problem.notebook: source, problem.release: released(problem, source)}
+    for file in provided_files(problem.source):
+        for folder in (problem.release.parent, problem.solution.parent):
+            texts[folder / file.name] = file.read_text(encoding="utf-8")
+    return texts
 
 
 def worked_notebook(problem: Problem) -> NotebookNode:
@@ -261,6 +270,8 @@ def executed(notebook: NotebookNode, problem: Problem) -> NotebookNode:
 
     result = copy.deepcopy(notebook)
     with tempfile.TemporaryDirectory() as folder:
+        for file in provided_files(problem.source):
+            shutil.copy(file, folder)
         client = NotebookClient(
             result,
             timeout=CELL_SECONDS,

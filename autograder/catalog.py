@@ -75,6 +75,17 @@ def problem(name: str, root: Path = ROOT) -> Problem:
     return known[name]
 
 
+def unreleased(root: Path) -> list[str]:
+    """Return the names of the Python files in ``source/`` that students don't get.
+
+    nbgrader releases whatever lies beside a source notebook, unless its settings say otherwise.
+    """
+    from autograder.notebook import provided_files
+
+    given = {file for p in (root / "source").glob("*/") for file in provided_files(p / f"{p.name}.py")}
+    return sorted({path.name for path in (root / "source").glob("*/*.py") if path not in given})
+
+
 @dataclass(frozen=True)
 class Course:
     """A course folder as nbgrader lays it out."""

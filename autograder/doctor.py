@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from autograder import __version__, catalog
+from autograder import __version__, catalog, runner
 from autograder.errors import SandboxError
 from autograder.sandbox import isolation
 from autograder.sandbox.host import Limits, Sandbox
@@ -148,8 +148,9 @@ def _tensorflow() -> Iterator[Finding]:
 
 
 def _gpu() -> Iterator[Finding]:
-    found = Path("/proc/driver/nvidia/version").exists() or shutil.which("nvidia-smi") is not None
-    yield Finding("GPU", True, "an NVIDIA driver is here" if found else "none; the course runs on CPU")
+    chosen = runner.find()
+    remedy = "" if "without CUDA" not in chosen.because else "To use it: pip install -e '.[gpu]'."
+    yield Finding("models are trained on", True, f"{chosen.device.upper()}: {chosen.because}", remedy)
 
 
 def _problems() -> Iterator[Finding]:

@@ -10,6 +10,14 @@ The file is in jupytext's percent format. What a cell is for stands in its heade
 ``# %% test="iou"``                       the visible tests; the build adds the line that grades
 
 Any code cell may carry ``tags=["train"]`` or ``tags=["picture"]``: the engine skips those.
+
+Files beside it that students get too stand in its front matter::
+
+    # ---
+    # jupyter:
+    #   convgrade:
+    #     files: [backbone.py]
+    # ---
 """
 
 from __future__ import annotations
@@ -66,6 +74,24 @@ def read_percent(path: Path) -> list[SourceCell]:
             )
         cells.append(SourceCell(cell.cell_type, cell.source, tags=tags, **roles))
     return cells
+
+
+def provided_files(path: Path) -> list[Path]:
+    """Return the files beside an authored notebook that its front matter gives to students.
+
+    Raises:
+        CourseError: one is not there, is elsewhere, or is the authored notebook itself.
+    """
+    import jupytext
+
+    if not path.is_file():
+        return []
+    listed = jupytext.read(path, fmt="py:percent").metadata.get("convgrade", {}).get("files", [])
+    files = [path.parent / str(name) for name in listed]
+    for file in files:
+        if file == path or file.parent != path.parent or not file.is_file():
+            raise CourseError(f"{path} gives {file.name} to students, which is no other file beside it.")
+    return files
 
 
 def reference_namespace(path: Path) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import copy
 import itertools
 import traceback
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -235,6 +235,7 @@ class SandboxSubmission(Submission):
         sandbox: forks the processes that the notebook runs in.
         notebook: repaired by intake; its cells' outputs are filled in here.
         untouched: questions whose body is still the released one.
+        files: what lies beside the notebook, by name.
         seconds: wall-clock time spent in the student's process so far.
     """
 
@@ -243,6 +244,7 @@ class SandboxSubmission(Submission):
     untouched: frozenset[str]
     limits: Limits
     seed: int
+    files: Mapping[str, bytes] = field(default_factory=dict)
     seconds: float = 0.0
     _job: Job | None = None
     _starts: int = 0
@@ -297,6 +299,8 @@ class SandboxSubmission(Submission):
                 )
             self._starts += 1
             self._job = self.sandbox.job(self.limits, self.seed)
+            for name, content in self.files.items():
+                self._job.put_file(name, content)
             for position, cell in enumerate(self.notebook.cells):
                 if _runs(cell) and position not in self._stopped and not self._run(position, cell):
                     break
@@ -341,9 +345,11 @@ class SandboxSubmission(Submission):
         return kept
 
     def _call(self, function: str, args: tuple, kwargs: dict[str, Any]) -> Any:
-        value = self._ask(
-            function, lambda job: job.call(function, args, kwargs, self.cpu_limit, self._stand_in)
-        )
+        trains = self.cpu_limit is not None and self.cpu_limit > self.limits.cpu_seconds
+        with self.sandbox.runner.turn() if trains else contextlib.nullcontext():
+            value = self._ask(
+                function, lambda job: job.call(function, args, kwargs, self.cpu_limit, self._stand_in)
+            )
         # Asked all the same, since another cell may define what the released one left open.
         if value is None and function in self.untouched:
             raise NotAttempted(f"`{function}` is still as it was handed out.")

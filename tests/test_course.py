@@ -13,7 +13,7 @@ import pytest
 from autograder import batch, build, catalog, grader, specimen
 from autograder.catalog import Problem
 from autograder.intake import HandedIn
-from autograder.notebook import read_percent, reference_namespace
+from autograder.notebook import provided_files, read_percent, reference_namespace
 from autograder.results import QuestionResult, Result
 from autograder.submission import LocalSubmission, SandboxSubmission
 
@@ -152,9 +152,10 @@ def _secret_lines(cell) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("problem", PROBLEMS, ids=named)
-def test_only_the_notebook_is_released(problem: Problem) -> None:
-    """release/<problem>/ holds one file."""
-    assert [path.name for path in problem.release.parent.iterdir()] == [f"{problem.name}.ipynb"]
+def test_only_what_is_meant_for_students_is_released(problem: Problem) -> None:
+    """release/<problem>/ holds the notebook and the files that its source gives away."""
+    given = {file.name for file in provided_files(problem.source)}
+    assert {path.name for path in problem.release.parent.iterdir()} == {f"{problem.name}.ipynb"} | given
 
 
 @pytest.mark.parametrize(("problem", "question"), QUESTIONS, ids=named)

@@ -27,6 +27,7 @@ from autograder import answers, batch, catalog, grader, intake, specimen
 from autograder.batch import Work
 from autograder.errors import SandboxError, SubmissionError
 from autograder.sandbox import isolation
+from autograder.runner import CPU
 from autograder.sandbox.host import Limits, Sandbox
 from autograder.sandbox.isolation import Level
 from autograder.submission import SandboxSubmission
@@ -508,8 +509,8 @@ def test_graders_are_hidden_wherever_the_package_is_installed(
     monkeypatch.setattr(isolation, "_SYSTEM_FOLDERS", (str(tmp_path / "usr"),))
     monkeypatch.setattr(isolation, "site_folders", lambda: [packages] if "packages" in place else [])
     monkeypatch.setattr(sys, "base_prefix", str(tmp_path / "prefix"))
-    assert seen_by_the_sandbox(isolation.strict_command("bwrap", "{}"), package / "protocol.py")
-    assert not seen_by_the_sandbox(isolation.strict_command("bwrap", "{}"), package / "graders")
+    assert seen_by_the_sandbox(isolation.strict_command("bwrap", "{}", CPU), package / "protocol.py")
+    assert not seen_by_the_sandbox(isolation.strict_command("bwrap", "{}", CPU), package / "graders")
 
 
 def seen_by_the_sandbox(command: list[str], path: Path) -> list[str]:

@@ -22,6 +22,7 @@ from autograder.errors import (
     StudentTimeout,
     Unreadable,
 )
+from autograder.runner import CPU
 from autograder.sandbox import isolation
 from autograder.sandbox.host import Interrupted, Limits, Lost, Sandbox
 from autograder.submission import MAX_REBUILDS, SandboxSubmission
@@ -356,7 +357,7 @@ class TestApart:
     def test_environment(self, job):
         """It holds what is listed, and nothing of whoever started the sandbox."""
         names = set(evaluated(job, "sorted(__import__('os').environ)"))
-        assert names - {"PWD"} == set(isolation.environment(""))
+        assert names - {"PWD"} == set(isolation.environment("", CPU))
         assert SECRET not in str(evaluated(job, "dict(__import__('os').environ)"))
 
     def test_nothing_of_the_engine_but_its_own_files(self, job):

@@ -15,8 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from autograder import protocol
 from autograder.errors import SandboxError
+from autograder.runner import CPU, Runner
 from autograder.sandbox import isolation
 from autograder.sandbox.isolation import Level
 
@@ -94,8 +97,9 @@ class Sandbox:
         SandboxError: it can't be started on this level here.
     """
 
-    def __init__(self, level: Level, imports: tuple[str, ...] = ("numpy",)) -> None:
+    def __init__(self, level: Level, imports: tuple[str, ...] = ("numpy",), runner: Runner = CPU) -> None:
         self.level = level
+        self.runner = runner
         # The strict level leaves nothing on this disk, not even where its end is a kill.
         self._folder = Path(tempfile.mkdtemp(prefix="convgrade-")) if level == "process" else None
         began = time.perf_counter()
@@ -124,12 +128,17 @@ class Sandbox:
 
     def _launch(self, command: Any, where: Any, imports: tuple[str, ...]) -> Any:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        settings = {"control_fd": theirs.fileno(), "imports": imports, "isolation": self.level}
+        settings = {
+            "control_fd": theirs.fileno(),
+            "imports": imports,
+            "isolation": self.level,
+            "device": self.runner.device,
+        }
         with tempfile.TemporaryFile() as log:
             try:
                 process = subprocess.Popen(
-                    command(where, json.dumps(settings)),
-                    env=isolation.environment(str(self._folder)) if self._folder else {},
+                    command(where, json.dumps(settings), self.runner),
+                    env=isolation.environment(str(self._folder), self.runner) if self._folder else {},
                     pass_fds=[theirs.fileno()],
                     stdin=subprocess.DEVNULL,
                     stdout=log,
@@ -287,6 +296,15 @@ class Job:
             Lost: its process died or had to be ended.
         """
         return self._answer({"do": "read", "name": name}, [], None)
+
+    def put_file(self, name: str, content: bytes) -> None:
+        """Write a file into the folder that the notebook runs in.
+
+        Raises:
+            Lost: its process died or had to be ended.
+        """
+        tree, arrays = protocol.encode(np.frombuffer(content, np.uint8))
+        self._ask({"do": "put", "name": name, "content": tree}, arrays)
 
     def read_file(self, path: str) -> tuple[dict[str, Any], list[Any]]:
         """Read a file that the notebook wrote, as an array of bytes; return the reply's frame.

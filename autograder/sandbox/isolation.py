@@ -16,6 +16,7 @@ from typing import Literal
 
 import autograder
 from autograder.errors import SandboxError
+from autograder.runner import Runner
 
 Level = Literal["strict", "process"]
 LEVELS: tuple[Level, ...] = ("strict", "process")
@@ -36,9 +37,9 @@ _SYSTEM_FOLDERS = (
 _SYSTEM_FILES = ("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/localtime", "/etc/fonts", "/etc/alternatives")
 
 
-def environment(home: str) -> dict[str, str]:
+def environment(home: str, runner: Runner) -> dict[str, str]:
     """Return all of the environment that student code sees."""
-    return {
+    return runner.environment | {
         "PATH": "/usr/bin:/bin",
         "HOME": home,
         "TMPDIR": home,
@@ -49,7 +50,6 @@ def environment(home: str) -> dict[str, str]:
         "MPLCONFIGDIR": f"{home}/.matplotlib",
         "MPLBACKEND": "agg",
         "TF_CPP_MIN_LOG_LEVEL": "3",
-        "CUDA_VISIBLE_DEVICES": "-1",
         # A process with a thread pool cannot fork safely; the forks' own pools start later.
         "OPENBLAS_NUM_THREADS": "1",
         "OMP_NUM_THREADS": "1",
@@ -63,21 +63,23 @@ def site_folders() -> list[Path]:
     return [path for path in found if path.is_dir()]
 
 
-def strict_command(bwrap: str, settings: str) -> list[str]:
+def strict_command(bwrap: str, settings: str, runner: Runner) -> list[str]:
     """Return the command that starts the warm process behind all walls.
 
     Args:
         bwrap: the bubblewrap program.
         settings: the warm process's argument.
+        runner: whose device files the sandbox needs.
     """
     walls = [
         "--unshare-user", "--unshare-all", "--die-with-parent", "--new-session",
         "--hostname", "sandbox", "--cap-drop", "ALL", "--clearenv",
     ]  # fmt: skip
-    walls += [part for pair in environment("/tmp").items() for part in ("--setenv", *pair)]
+    walls += [part for pair in environment("/tmp", runner).items() for part in ("--setenv", *pair)]
     warm = [_inner_python(), *_PYTHON_OPTIONS, _START, _site_argument(), settings]
     # Whatever can be written to outside the private folders would pass from one submission to the next.
-    fresh = ["--proc", "/proc", "--dev", "/dev", "--remount-ro", "/dev", "--tmpfs", "/tmp"]
+    devices = ["--dev", "/dev", *_device_arguments(runner)]
+    fresh = ["--proc", "/proc", *devices, "--remount-ro", "/dev", "--tmpfs", "/tmp"]
     if os.geteuid() != 0:
         return [bwrap, *walls, *_filesystem(), *fresh, "--remount-ro", "/", *warm]
     # Root first builds the view, since the paths in it may be closed to anybody else, then lets go of
@@ -89,7 +91,7 @@ def strict_command(bwrap: str, settings: str) -> list[str]:
     drop = [setpriv, f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--inh-caps=-all",
             "--bounding-set=-all", "--no-new-privs"]  # fmt: skip
     # The kernel lets an ordinary user mount a /proc only where it sees a whole one already.
-    view = [*_filesystem(), "--dir", "/tmp", "--bind", "/proc", "/proc", "--dev", "/dev"]
+    view = [*_filesystem(), "--dir", "/tmp", "--bind", "/proc", "/proc", *devices]
     again = ["--bind", "/", "/", *fresh, "--remount-ro", "/"]
     return [bwrap, "--die-with-parent", *view, *drop, inner_bwrap, *walls, *again, *warm]
 
@@ -103,7 +105,13 @@ _START = (
 )
 
 
-def process_command(engine: Path, settings: str) -> list[str]:
+def _device_arguments(runner: Runner) -> list[str]:
+    """Return bubblewrap's arguments for a graphics card: its files, and the kernel's description of it."""
+    arguments = [part for path in runner.device_files for part in ("--dev-bind", path, path)]
+    return [*arguments, "--ro-bind", "/sys", "/sys"] if arguments else []
+
+
+def process_command(engine: Path, settings: str, runner: Runner) -> list[str]:
     """Return the command that starts the warm process with no more walls than a process has."""
     folders = ":".join([str(engine), *map(str, site_folders())])
     return [sys.executable, *_PYTHON_OPTIONS, _START, folders, settings]

@@ -105,23 +105,24 @@ def mount_private_folders(disk_mb: int) -> None:
 
 
 def set_limits(
-    *, memory_mb: int, processes: int | None, file_mb: int, open_files: int, cpu_seconds: int
+    *, memory_mb: int | None, processes: int | None, file_mb: int, open_files: int, cpu_seconds: int
 ) -> None:
     """Set this process's resource limits; children inherit them.
 
     Args:
-        memory_mb: private memory beyond what the warm process already holds.
+        memory_mb: private memory beyond what the warm process already holds, or None for no limit.
         processes: processes and threads of the user, or None where the user has others.
     """
     limits = {
         "RLIMIT_CPU": cpu_seconds,
         "RLIMIT_FSIZE": file_mb * 2**20,
-        "RLIMIT_DATA": _data_bytes() + memory_mb * 2**20,
         "RLIMIT_NOFILE": open_files,
         "RLIMIT_CORE": 0,
         "RLIMIT_MEMLOCK": 0,
         "RLIMIT_MSGQUEUE": 0,
     }
+    if memory_mb is not None:
+        limits["RLIMIT_DATA"] = _data_bytes() + memory_mb * 2**20
     if processes is not None:
         limits["RLIMIT_NPROC"] = processes
     for name, value in limits.items():

@@ -164,6 +164,7 @@ def serve(shell: _Shell, channel: socket.socket, seed: int) -> None:
     """Answer the frames that come over `channel` until it closes."""
     _make_deterministic()
     _seed(seed)
+    sys.path.insert(0, "")  # notebooks import what lies beside them
     sys.stdout, sys.stderr = _Stream("stdout"), _Stream("stderr")
     OUTPUTS.send = lambda output: _send_output(channel, output)
     OUTPUTS.notebook_room = NOTEBOOK_OUTPUT
@@ -197,6 +198,9 @@ def _answer(
             return _call(shell, message, arrays)
         case "model":
             return _ask_model(message, arrays)
+        case "put":
+            content = protocol.decode(message["content"], arrays)
+            return _reply(lambda: content.tofile(message["name"]))
         case "file":
             return _reply(lambda: np.fromfile(message["name"], np.uint8, MAX_FILE + 1))
         case _:
@@ -210,6 +214,7 @@ def _make_deterministic() -> None:
 
         tf.config.threading.set_intra_op_parallelism_threads(1)
         tf.config.threading.set_inter_op_parallelism_threads(1)
+        tf.config.experimental.enable_tensor_float_32_execution(False)
         tf.config.experimental.enable_op_determinism()
 
 

@@ -48,6 +48,9 @@ def main() -> None:
     if sys.platform == "linux" and len(os.listdir("/proc/self/task")) != 1:
         control.send(b"the warm process has more than one thread and cannot fork safely")
         return
+    if _has_touched_the_card():
+        control.send(b"the warm process has opened the graphics card and cannot fork safely")
+        return
     gc.collect()
     gc.freeze()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
@@ -60,12 +63,21 @@ def main() -> None:
             control.close()
             try:
                 data_fd, control_fd = descriptors
-                job = Job(json.loads(request), strict, syscall_filter, data_fd, control_fd)
+                on_card = settings["device"] == "gpu"
+                job = Job(json.loads(request), strict, on_card, syscall_filter, data_fd, control_fd)
                 job.run(shell)
             finally:
                 os._exit(0)
         for descriptor in descriptors:
             os.close(descriptor)
+
+
+def _has_touched_the_card() -> bool:
+    """Say whether this process holds a file of NVIDIA's driver: CUDA does not survive a fork."""
+    if sys.platform != "linux":
+        return False
+    held = [f"/proc/self/fd/{number}" for number in os.listdir("/proc/self/fd")]
+    return any(os.readlink(path).startswith("/dev/nvidia") for path in held if os.path.islink(path))
 
 
 @dataclass
@@ -121,6 +133,7 @@ class Job:
 
     limits: dict[str, Any]
     strict: bool
+    on_card: bool
     syscall_filter: Any
     data_fd: int
     control_fd: int
@@ -175,7 +188,8 @@ class Job:
             else:
                 os.chdir(self.limits["folder"])
             jail.set_limits(
-                memory_mb=self.limits["memory_mb"],
+                # CUDA maps all of the card's memory; the watcher's sum alone bounds what is used of ours.
+                memory_mb=None if self.on_card else self.limits["memory_mb"],
                 processes=self.limits["processes"] if self.strict else None,
                 file_mb=self.limits["disk_mb"],
                 open_files=256,
