@@ -7,6 +7,7 @@ the same function, a machine elsewhere.
 from __future__ import annotations
 
 import atexit
+import dataclasses
 import functools
 import hashlib
 import importlib.metadata
@@ -14,6 +15,7 @@ import json
 import os
 import platform
 import signal
+import threading
 import time
 import traceback
 from collections import deque
@@ -28,6 +30,7 @@ from concurrent.futures import (
 )
 from dataclasses import dataclass, field
 from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -90,9 +93,33 @@ class Graded:
         self.result.write(folder)
 
 
+@dataclass(frozen=True)
+class News:
+    """What a worker is doing.
+
+    Attributes:
+        training: the function that trains a model just now; empty where none does.
+    """
+
+    student: str
+    problem: str
+    training: str = ""
+
+
+_reports: Connection | None = None
+"""Where this worker tells what it is doing, if anybody listens."""
+
+
+def _tell(news: News) -> None:
+    if _reports is not None:
+        # One write of a few bytes, which needs no lock that a dying worker could keep.
+        _reports.send_bytes(json.dumps(dataclasses.astuple(news)).encode())
+
+
 def grade_one(work: Work) -> Graded:
     """Grade one submission; never raises for what a student handed in."""
     began = time.perf_counter()
+    _tell(News(work.student, work.problem))
     problem = catalog.Problem(work.problem)
     result = Result(
         course=work.course,
@@ -139,6 +166,7 @@ def _grade(work: Work, problem: Problem, result: Result) -> Graded:
         limits=needs.limits,
         seed=result.seed,
         files=course_files(problem),
+        on_training=lambda function: _tell(News(work.student, work.problem, function)),
     )
     try:
         submission.execute()
@@ -293,15 +321,39 @@ def plan(
     return batch
 
 
-def grade_all(batch: Batch, jobs: int) -> Iterator[Graded]:
-    """Grade a batch in `jobs` processes and yield what is finished, in the order it finishes."""
+def grade_all(
+    batch: Batch, jobs: int, hear: Callable[[News], object] = lambda news: None
+) -> Iterator[Graded]:
+    """Grade a batch in `jobs` processes and yield what is finished, in the order it finishes.
 
-    def start(slots: int) -> Executor:
-        # An interrupt ends a worker without a word; the process that waits for it has the last one.
-        quietly = (signal.SIGINT, signal.SIG_DFL)
-        return ProcessPoolExecutor(slots, get_context("spawn"), signal.signal, quietly)
+    Args:
+        hear: is told what the processes are doing, from a thread of its own.
+    """
+    context = get_context("spawn")
+    heard, reports = context.Pipe(duplex=False)
+    listener = threading.Thread(target=_listen, args=(heard, hear), daemon=True)
+    listener.start()
+    try:
+        yield from run(
+            batch.work, jobs, lambda slots: ProcessPoolExecutor(slots, context, _begin_work, (reports,))
+        )
+    finally:
+        reports.send_bytes(b"null")
+        listener.join()
+        heard.close()
+        reports.close()
 
-    yield from run(batch.work, jobs, start)
+
+def _begin_work(reports: Connection) -> None:
+    global _reports
+    _reports = reports
+    # An interrupt ends a worker without a word; the process that waits for it has the last one.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def _listen(heard: Connection, hear: Callable[[News], object]) -> None:
+    while (told := json.loads(heard.recv_bytes())) is not None:
+        hear(News(*told))
 
 
 def run(work: Iterable[Work], slots: int, start: Callable[[int], Executor]) -> Iterator[Graded]:

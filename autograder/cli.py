@@ -167,10 +167,18 @@ def grade_course(
         console.print(f"{len(planned.reused)} unchanged, {len(planned.work)} to grade")
     with _progress(console) as progress:
         task = progress.add_task("Grading", total=len(planned.work))
-        for graded in batch.grade_all(planned, jobs):
+        running: dict[tuple[str, str], str] = {}
+
+        def hear(news: batch.News) -> None:
+            doing = f" ({news.training} trains)" if news.training else ""
+            running[news.student, news.problem] = f"{news.student} · {news.problem}{doing}"
+            progress.update(task, description=", ".join(list(running.values())))
+
+        for graded in batch.grade_all(planned, jobs, hear):
             graded.write(course.results)
             results.append(graded.result)
-            progress.update(task, advance=1, description=f"{graded.result.student} · {graded.result.problem}")
+            running.pop((graded.result.student, graded.result.problem), None)
+            progress.update(task, advance=1, description=", ".join(list(running.values())))
     unrecorded = batch.unrecorded(course, results)
     if unrecorded:
         from autograder import gradebook

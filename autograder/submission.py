@@ -236,6 +236,7 @@ class SandboxSubmission(Submission):
         notebook: repaired by intake; its cells' outputs are filled in here.
         untouched: questions whose body is still the released one.
         files: what lies beside the notebook, by name.
+        on_training: is told which function begins to train.
         seconds: wall-clock time spent in the student's process so far.
     """
 
@@ -245,6 +246,7 @@ class SandboxSubmission(Submission):
     limits: Limits
     seed: int
     files: Mapping[str, bytes] = field(default_factory=dict)
+    on_training: Callable[[str], object] = lambda function: None
     seconds: float = 0.0
     _job: Job | None = None
     _starts: int = 0
@@ -346,6 +348,8 @@ class SandboxSubmission(Submission):
 
     def _call(self, function: str, args: tuple, kwargs: dict[str, Any]) -> Any:
         trains = self.cpu_limit is not None and self.cpu_limit > self.limits.cpu_seconds
+        if trains:
+            self.on_training(function)
         with self.sandbox.runner.turn() if trains else contextlib.nullcontext():
             value = self._ask(
                 function, lambda job: job.call(function, args, kwargs, self.cpu_limit, self._stand_in)
