@@ -127,8 +127,13 @@ class Model:
     def _told(self) -> dict[str, Any]:
         told = self.home.ask_model(self.number, "describe")
         try:
-            layers = [Layer.read(layer) for layer in told["layers"]]
-            return {**told, "layers": layers, "parameters": int(told["parameters"])}
+            return {
+                "input_shape": told["input_shape"],
+                "output_shape": told["output_shape"],
+                "parameters": int(told["parameters"]),
+                "trainable_parameters": int(told["trainable_parameters"]),
+                "layers": [Layer.read(layer) for layer in told["layers"]],
+            }
         except (KeyError, TypeError, ValueError, RecursionError):
             raise Unreadable("The model's description can't be read.") from None
 
@@ -153,7 +158,7 @@ class Model:
 
     def count_trainable_params(self) -> int:
         """Return how many of them training would change."""
-        return int(self._told["trainable_parameters"])
+        return self._told["trainable_parameters"]
 
     def predict(self, x: Any) -> Any:
         """Return its outputs for a batch `x`, as numpy arrays."""
@@ -213,10 +218,11 @@ _MODULES = {
     "keras.models": _MODELS,
     "keras.src.models.functional": _MODELS,
     "keras.src.models.sequential": _MODELS,
+    "keras.src.ops.core": frozenset({"Cast", "Slice", "StopGradient"}),
 }
 _PARTS = ("keras.initializers", "keras.regularizers", "keras.constraints", "keras.dtype_policies",
           "keras.optimizers", "keras.optimizers.schedules", "keras.losses", "keras.metrics",
-          "keras.src.ops.numpy", "keras.src.ops.nn", "keras.src.ops.math", "keras.src.ops.core")  # fmt: skip
+          "keras.src.ops.numpy", "keras.src.ops.nn", "keras.src.ops.math", "keras.src.ops.image")  # fmt: skip
 """Modules of Keras whose classes do arithmetic and nothing else."""
 _VALUES = frozenset({"__keras_tensor__", "__tensor__", "__numpy__", "__tuple__", "__slice__", "__ellipsis__"})
 _INSTEAD = {
