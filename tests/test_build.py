@@ -397,6 +397,48 @@ TEST = SourceCell("code", "assert area", test="area")
 GOOD = [HINT, SOLUTION, TEST]
 
 
+class TestFilesBesideANotebook:
+    """What the front matter lists goes to students with the notebook, and nothing else does."""
+
+    @pytest.fixture
+    def problem(self, problem):
+        front_matter = "# ---\n# jupyter:\n#   convgrade:\n#     files: [shapes.py]\n# ---\n\n"
+        problem.source.write_text(front_matter + problem.source.read_text())
+        (problem.source.parent / "shapes.py").write_text("SIDE = 3\n")
+        (problem.source.parent / "answers.py").write_text("SECRET = 9\n")
+        return problem
+
+    def test_it_is_released_and_lies_beside_the_solutions(self, problem, pretend_kernel):
+        build.build([problem])
+        assert {path.name for path in problem.release.parent.iterdir()} == {"sizes.ipynb", "shapes.py"}
+        assert {path.name for path in problem.solution.parent.iterdir()} == {"sizes.ipynb", "shapes.py"}
+        assert build.stale([problem]) == []
+
+    def test_a_changed_one_is_stale(self, problem, pretend_kernel):
+        build.build([problem])
+        (problem.release.parent / "shapes.py").write_text("SIDE = 4\n")
+        assert build.stale([problem]) == [problem.release.parent / "shapes.py"]
+
+    def test_nbgraders_own_command_releases_the_same(self, problem, pretend_kernel):
+        build.build([problem])
+        released = {path.name: path.read_bytes() for path in problem.release.parent.iterdir()}
+        shutil.rmtree(problem.release.parent)
+        command = [sys.executable, "-m", "nbgrader", "generate_assignment", "sizes", "--no-db"]
+        subprocess.run(command, cwd=problem.root, check=True, capture_output=True)
+        assert {path.name: path.read_bytes() for path in problem.release.parent.iterdir()} == released
+
+    def test_the_solutions_are_executed_beside_it(self, problem):
+        edit(problem.source, '# %% test="area"', '# %%\nimport shapes\n\n# %% test="area"')
+        build.build([problem])
+        assert problem.solution.is_file()
+
+    @pytest.mark.parametrize("name", ["missing.py", "sizes.py", "../sizes/shapes.py"])
+    def test_what_can_not_be_given_away(self, problem, name):
+        edit(problem.source, "shapes.py", name)
+        with pytest.raises(CourseError, match="to students, which is no other file beside it"):
+            build.build([problem], execute=False)
+
+
 class TestFaults:
     """Where the two authored files do not fit together, a sentence says where and what to do."""
 
