@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import textwrap
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -106,13 +107,16 @@ class RebuiltModel:
     """The home of one model of a student's, built again from what can be trusted of it.
 
     Its process may end at any time: the next question starts another.
+
+    Attributes:
+        charge: is told the seconds that each answer took.
     """
 
     network: Network
     sandbox: Sandbox
     limits: Limits
     seed: int
-    student_seconds: float = 0.0
+    charge: Callable[[float], object] = lambda seconds: None
     _job: Job | None = None
 
     def ask_model(self, number: int, what: str, *arguments: Any) -> Any:
@@ -121,16 +125,14 @@ class RebuiltModel:
         Raises:
             SubmissionError: it can't be built, or can't do what is asked of it.
         """
+        began = time.perf_counter()
         try:
-            job = self._ready_job()
-            before = job.student_seconds
-            try:
-                reply, arrays = job.ask_model(0, what, arguments, self.limits.cpu_seconds * 4)
-            finally:
-                self.student_seconds += job.student_seconds - before
+            reply, arrays = self._ready_job().ask_model(0, what, arguments, self.limits.cpu_seconds * 4)
         except (Lost, Interrupted) as error:
             self.close()
             raise _explain(error, self.limits) from None
+        finally:
+            self.charge(time.perf_counter() - began)
         if reply.get("is") != "value":
             kind = next(iter(reply.get("kinds") or ()), "an exception")
             raise StudentError(f"The model, built again, could not {_ASKED[what]}: {str(kind)[:80]}.")

