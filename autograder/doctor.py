@@ -13,7 +13,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from autograder import __version__, catalog, runner
+from autograder import __version__, catalog, datasets, runner
+from autograder.datasets import DatasetError
 from autograder.errors import SandboxError
 from autograder.sandbox import isolation
 from autograder.sandbox.host import Limits, Sandbox
@@ -38,7 +39,7 @@ class Finding:
 def examine() -> list[Finding]:
     """Look at everything that grading depends on."""
     checks: list[Callable[[], Iterator[Finding]]] = [
-        _versions, _sandbox, _kernel_features, _tensorflow, _gpu, _problems
+        _versions, _sandbox, _kernel_features, _tensorflow, _gpu, _data, _problems
     ]  # fmt: skip
     return [finding for check in checks for finding in check()]
 
@@ -150,7 +151,19 @@ def _tensorflow() -> Iterator[Finding]:
 def _gpu() -> Iterator[Finding]:
     chosen = runner.find()
     remedy = "" if "without CUDA" not in chosen.because else "To use it: pip install -e '.[gpu]'."
-    yield Finding("models are trained on", True, f"{chosen.device.upper()}: {chosen.because}", remedy)
+    state = f"{chosen.device.upper()}: {chosen.because}"
+    yield Finding("models are trained on", not remedy, state, remedy)
+
+
+def _data() -> Iterator[Finding]:
+    """Look at what models are trained and tested with; the light problems need none of it."""
+    for what, read in datasets.sources().items():
+        try:
+            read()
+        except DatasetError as error:
+            yield Finding(what, False, "questions that need it can't be checked", str(error))
+        else:
+            yield Finding(what, True, "here, and as it was when the course was measured")
 
 
 def _problems() -> Iterator[Finding]:
