@@ -14,7 +14,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from autograder import protocol
-from autograder.errors import GraderError, StudentCrash, StudentError, StudentTimeout, SubmissionError
+from autograder.errors import (
+    GraderError,
+    StudentCrash,
+    StudentError,
+    StudentTimeout,
+    SubmissionError,
+    Unreadable,
+)
 from autograder.models import Model, Network
 from autograder.sandbox import models
 from autograder.sandbox.host import Interrupted, Job, Limits, Lost, Sandbox
@@ -22,13 +29,14 @@ from autograder.sandbox.host import Interrupted, Job, Limits, Lost, Sandbox
 
 def stand_in(value: Any) -> Any:
     """Return what a model is sent as into a process that does not have it."""
-    match value:
-        case Model():
+    if isinstance(value, Model):
+        try:
             value = value.network()
-            return {"config": value.config, "weights": value.weights}
-        case Network():
-            return {"config": value.config, "weights": value.weights}
-    return None
+        except Unreadable as error:
+            if isinstance(value.home, Lab):
+                raise GraderError(f"A model of the grader can't be sent: {error}") from error
+            raise
+    return {"config": value.config, "weights": value.weights} if isinstance(value, Network) else None
 
 
 @dataclass(eq=False)
@@ -50,14 +58,17 @@ class Lab:
             GraderError: it failed.
         """
         job = self._ready_job()
-        source = textwrap.dedent(inspect.getsource(function))
+        source = _WITHOUT_NAMES_IN_HINTS + textwrap.dedent(inspect.getsource(function))
         try:
             run = job.run_cell(source, 0)
-            reply, arrays = job.call(function.__name__, args, kwargs, self.limits.total_cpu, stand_in)
+            reply, arrays = job.call(function.__name__, args, kwargs, self.limits.total_cpu, self._stand_in)
             return self._read(reply, arrays, str(run.outputs[-1:]))
         except (Lost, Interrupted) as error:
             self.close()
             raise GraderError(f"{function.__name__} of the grader did not end well: {error!r}.") from error
+
+    def _stand_in(self, value: Any) -> Any:
+        return value.number if isinstance(value, Model) and value.home is self else stand_in(value)
 
     def ask_model(self, number: int, what: str, *arguments: Any) -> Any:
         """Ask about a model that lives here.
@@ -98,6 +109,9 @@ class Lab:
         return protocol.decode(reply.get("value"), arrays, lambda number: Model(self, number))
 
 
+_WITHOUT_NAMES_IN_HINTS = "from __future__ import annotations\n"
+
+
 def _same(model: Any) -> Any:
     return model
 
@@ -109,6 +123,7 @@ class RebuiltModel:
     Its process may end at any time: the next question starts another.
 
     Attributes:
+        use: is told that the process is about to be used, and may end those of other models.
         charge: is told the seconds that each answer took.
     """
 
@@ -116,6 +131,7 @@ class RebuiltModel:
     sandbox: Sandbox
     limits: Limits
     seed: int
+    use: Callable[[RebuiltModel], object] = lambda home: None
     charge: Callable[[float], object] = lambda seconds: None
     _job: Job | None = None
 
@@ -125,6 +141,7 @@ class RebuiltModel:
         Raises:
             SubmissionError: it can't be built, or can't do what is asked of it.
         """
+        self.use(self)
         began = time.perf_counter()
         try:
             reply, arrays = self._ready_job().ask_model(0, what, arguments, self.limits.cpu_seconds * 4)
@@ -134,9 +151,20 @@ class RebuiltModel:
         finally:
             self.charge(time.perf_counter() - began)
         if reply.get("is") != "value":
+            self._require_memory(reply)
             kind = next(iter(reply.get("kinds") or ()), "an exception")
             raise StudentError(f"The model, built again, could not {_ASKED[what]}: {str(kind)[:80]}.")
         return protocol.decode(reply.get("value"), arrays)
+
+    def _require_memory(self, reply: dict[str, Any]) -> None:
+        """Say so where what failed was short of memory.
+
+        Raises:
+            StudentCrash: it was.
+        """
+        if _OUT_OF_MEMORY.intersection(reply.get("kinds") or ()):
+            self.close()
+            raise _explain(Lost("memory"), self.limits)
 
     def rebuild(self, network: Network) -> Model:
         """Return the model itself: it is built again already."""
@@ -155,9 +183,11 @@ class RebuiltModel:
     def _ready_job(self) -> Job:
         if self._job is None:
             self._job = self.sandbox.job(self.limits, self.seed)
-            self._job.run_cell(_SAME, 0)
-            reply, _ = self._job.call("same", (self.network,), {}, self.limits.cpu_seconds * 4, stand_in)
+            self._job.run_cell(_BUILD, 0)
+            plain = self.network.config, self.network.weights
+            reply, _ = self._job.call("build", plain, {}, self.limits.cpu_seconds * 4)
             if reply.get("is") != "value":
+                self._require_memory(reply)
                 self.close()
                 kind = next(iter(reply.get("kinds") or ()), "an exception")
                 raise StudentError(
@@ -167,7 +197,8 @@ class RebuiltModel:
         return self._job
 
 
-_SAME = "def same(model):\n    return model"
+_OUT_OF_MEMORY = frozenset({"ResourceExhaustedError", "MemoryError"})
+_BUILD = "from autograder.sandbox.models import build"
 _ASKED = {
     "describe": "be described",
     "predict": "predict what the grader gave it",

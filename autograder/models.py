@@ -21,8 +21,10 @@ from autograder.errors import Unreadable
 
 MAX_CONFIG = 2 * 2**20
 """Characters of a model's config."""
-MAX_LAYERS = 1_000
+MAX_LAYERS = 500
 """Layers and operations of a model, those of models in it included."""
+MAX_PARTS, MAX_DEPTH = 20 * MAX_LAYERS, 60
+"""Parts of a config, and how deep they may lie in each other."""
 MAX_WEIGHTS = 200 * 2**20
 """Bytes of a model's weights."""
 
@@ -55,9 +57,10 @@ class Network:
     @cached_property
     def learning_rate(self) -> Any:
         """The optimizer's learning rate or the config of its schedule; None where it is not compiled."""
-        compiled = json.loads(self.config).get("compile_config") or {}
-        optimizer = compiled.get("optimizer")
-        return optimizer["config"].get("learning_rate") if isinstance(optimizer, dict) else None
+        try:
+            return json.loads(self.config)["compile_config"]["optimizer"]["config"]["learning_rate"]
+        except (KeyError, TypeError):
+            return None
 
 
 def sequential(input_shape: tuple, layers: list[tuple[str, dict]], weights: list[np.ndarray]) -> Network:
@@ -97,10 +100,13 @@ class Layer:
     layers: tuple[Layer, ...] = ()
 
     @classmethod
-    def read(cls, told: dict[str, Any]) -> Layer:
-        """Read what the process of a model told of a layer."""
-        inner = tuple(cls.read(layer) for layer in told["layers"])
-        return cls(**told | {"config": json.loads(told["config"]), "layers": inner})
+    def read(cls, told: list[Any]) -> Layer:
+        """Read the row that the process of a model told of a layer."""
+        name, class_name, config, output_shape, parameters, trainable, trainable_parameters, inner = told
+        return cls(
+            str(name), str(class_name), dict(json.loads(config)), output_shape, int(parameters),
+            bool(trainable), int(trainable_parameters), tuple(map(cls.read, inner)),
+        )  # fmt: skip
 
     def walk(self) -> Iterator[Layer]:
         """Yield this layer, or in its place the layers of the model that it is."""
@@ -134,7 +140,7 @@ class Model:
                 "trainable_parameters": int(told["trainable_parameters"]),
                 "layers": [Layer.read(layer) for layer in told["layers"]],
             }
-        except (KeyError, TypeError, ValueError, RecursionError):
+        except (ArithmeticError, LookupError, TypeError, ValueError, RecursionError):
             raise Unreadable("The model's description can't be read.") from None
 
     @property
@@ -179,11 +185,9 @@ class Model:
             Unreadable: they are not those of a model of Keras's own layers; the message says why.
         """
         told = self.home.ask_model(self.number, "network")
-        try:
-            config, weights = told["config"], told["weights"]
-        except (KeyError, TypeError):
-            raise Unreadable("The model's config can't be read.") from None
-        return checked(config, weights, self.home)
+        if not isinstance(told, dict):
+            raise Unreadable("The model's config can't be read.")
+        return checked(told.get("config"), told.get("weights"), self.home)
 
     def rebuilt(self) -> Model:
         """Return the same model in a process that ran no student code.
@@ -224,10 +228,24 @@ _PARTS = ("keras.initializers", "keras.regularizers", "keras.constraints", "kera
           "keras.optimizers", "keras.optimizers.schedules", "keras.losses", "keras.metrics",
           "keras.src.ops.numpy", "keras.src.ops.nn", "keras.src.ops.math", "keras.src.ops.image")  # fmt: skip
 """Modules of Keras whose classes do arithmetic and nothing else."""
+_FUNCTIONS = frozenset(
+    """
+    relu relu6 leaky_relu elu selu gelu silu swish mish tanh sigmoid hard_sigmoid softplus softsign softmax
+    log_softmax linear exponential
+    mean_squared_error mean_absolute_error mean_absolute_percentage_error mean_squared_logarithmic_error
+    huber log_cosh cosine_similarity poisson kl_divergence hinge squared_hinge categorical_hinge
+    binary_crossentropy categorical_crossentropy sparse_categorical_crossentropy
+    binary_focal_crossentropy categorical_focal_crossentropy dice tversky
+    binary_accuracy categorical_accuracy sparse_categorical_accuracy
+    top_k_categorical_accuracy sparse_top_k_categorical_accuracy
+    """.split()  # noqa: SIM905
+)
+"""Keras's own activations, losses and metrics."""
 _VALUES = frozenset({"__keras_tensor__", "__tensor__", "__numpy__", "__tuple__", "__slice__", "__ellipsis__"})
 _INSTEAD = {
     "Lambda": "use a Rescaling, an Activation or another of Keras's own layers",
     "function": 'name one of Keras\'s own functions, like "relu"',
+    "__lambda__": 'name one of Keras\'s own functions, like "relu"',
 }
 
 
@@ -239,7 +257,9 @@ def checked(config: Any, weights: Any, home: Home) -> Network:
     Raises:
         Unreadable: the message names the first part to blame and what to use instead.
     """
-    if not isinstance(config, str) or len(config) > MAX_CONFIG:
+    if not isinstance(config, str):
+        raise Unreadable("The model can't be built again: its config can't be read.")
+    if len(config) > MAX_CONFIG:
         raise Unreadable("The model can't be built again: its config is too large.")
     told = weights if isinstance(weights, list) else []
     arrays = [array for array in told if isinstance(array, np.ndarray) and array.dtype.kind in "fiub"]
@@ -249,39 +269,68 @@ def checked(config: Any, weights: Any, home: Home) -> Network:
         raise Unreadable(f"The model can't be built again: its weights are over {MAX_WEIGHTS >> 20} MB.")
     try:
         tree = json.loads(config)
-        compiled = tree.pop("compile_config", None) if isinstance(tree, dict) else None
+        compiled = _take_compilation(tree)
         parts = list(_parts(tree))
-        keep_compiled = all(map(_is_known, _parts(compiled)))
+        kept = {key: value for key, value in compiled.items() if _is_all_known(value)}
     except (ValueError, RecursionError):
         raise Unreadable("The model can't be built again: its config can't be read.") from None
-    if len(parts) > 20 * MAX_LAYERS or sum(_is_layer(part) for part in parts) > MAX_LAYERS:
-        raise Unreadable(f"The model can't be built again: it has more than {MAX_LAYERS} layers.")
-    if not isinstance(tree, dict) or tree.get("class_name") not in _MODELS:
+    if not isinstance(tree, dict) or tree.get("class_name") not in tuple(_MODELS):
         raise Unreadable(
             "The model can't be built again: it is a class of its own. Make it with keras.Sequential or "
             "with keras.Model(inputs, outputs)."
         )
+    if not isinstance(tree.get("config"), dict) or not isinstance(tree["config"].get("layers"), list):
+        raise Unreadable("The model can't be built again: its config can't be read.")
+    if len(parts) > MAX_PARTS or sum(map(_is_layer, parts)) > MAX_LAYERS:
+        raise Unreadable(f"The model can't be built again: it has more than {MAX_LAYERS} layers.")
     for part in parts:
         if not _is_known(part):
-            name = str(part.get("class_name"))
+            name = str(part.get("class_name", "__lambda__"))
             instead = _INSTEAD.get(name, "use Keras's own layers, in a Sequential or functional model")
-            shown = f"a {name}" if name in _INSTEAD else home.describe_type(name)
+            shown = f"a {name.strip('_')}" if name in _INSTEAD else home.describe_type(name)
             raise Unreadable(f"The model can't be built again because of {shown} in it: {instead}.")
-    if compiled and keep_compiled:
-        tree["compile_config"] = compiled
+    if kept:
+        tree["compile_config"] = kept
     return Network(json.dumps(tree), arrays)
 
 
+def _take_compilation(tree: Any) -> dict[str, Any]:
+    """Take away how a model, and any model in it, is compiled; return it of the outermost."""
+    taken = tree.pop("compile_config", None) if isinstance(tree, dict) else None
+    for part in _parts(tree):
+        part.pop("compile_config", None)
+    return taken if isinstance(taken, dict) and "class_name" not in taken else {}
+
+
 def _parts(tree: Any) -> Iterator[dict[str, Any]]:
-    """Yield every part of a config that names a class."""
-    if isinstance(tree, dict):
-        if "class_name" in tree:
-            yield tree
-        for value in tree.values():
-            yield from _parts(value)
-    elif isinstance(tree, list):
-        for value in tree:
-            yield from _parts(value)
+    """Yield every part of a config that names a class or is code, but no more than one too many.
+
+    Raises:
+        ValueError: they lie too deep in each other.
+    """
+    waiting, found = [(tree, 0)], 0
+    while waiting and found <= MAX_PARTS:
+        value, depth = waiting.pop()
+        if depth > MAX_DEPTH:
+            raise ValueError("nested too deeply")
+        if isinstance(value, dict) and ("class_name" in value or _is_code(value)):
+            found += 1
+            yield value
+        inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        waiting += [(part, depth + 1) for part in reversed(list(inner))]
+
+
+def _is_code(value: dict[str, Any]) -> bool:
+    """Say whether this is a lambda as Keras writes an activation: its code without the name of a class."""
+    match value:
+        case {"value": [str(), _, _]}:
+            return len(value) == 1
+    return False
+
+
+def _is_all_known(tree: Any) -> bool:
+    parts = list(_parts(tree))
+    return len(parts) <= MAX_PARTS and all(map(_is_known, parts))
 
 
 def _is_layer(part: dict[str, Any]) -> bool:
@@ -290,8 +339,12 @@ def _is_layer(part: dict[str, Any]) -> bool:
 
 def _is_known(part: dict[str, Any]) -> bool:
     module, name = part.get("module"), part.get("class_name")
+    if not isinstance(name, str):
+        return False
     if module is None:
         return name in _VALUES
-    if not isinstance(module, str) or not isinstance(name, str):
+    if (module, name) == ("builtins", "function"):
+        return isinstance(part.get("config"), str) and part["config"] in _FUNCTIONS
+    if not isinstance(module, str):
         return False
     return name in _MODULES.get(module, ()) or (module in _PARTS and name.isidentifier())

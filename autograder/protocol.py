@@ -121,7 +121,7 @@ def _encode(value: Any, arrays: list[np.ndarray], budget: _Budget, depth: int) -
     if issubclass(kind, complex):
         plain_complex = complex.__complex__(value)
         return {"t": "complex", "v": [repr(plain_complex.real), repr(plain_complex.imag)]}
-    if issubclass(kind, list) and list.__len__(value) >= LONG_LIST:
+    if issubclass(kind, list) and list.__len__(value) >= LONG_LIST and not _holds_arrays(value):
         table = _as_table(value)
         if table is not None:
             return _encode_array(table, arrays)
@@ -147,6 +147,10 @@ def _encode(value: Any, arrays: list[np.ndarray], budget: _Budget, depth: int) -
     if hasattr(kind, "__array__") and kind.__module__.split(".")[0] in ("tensorflow", "keras"):
         return _encode_array(np.asarray(value), arrays)
     return _opaque(kind.__name__[:80])
+
+
+def _holds_arrays(value: list) -> bool:
+    return isinstance(list.__getitem__(value, 0), np.ndarray)
 
 
 def _as_table(value: list) -> np.ndarray | None:
@@ -193,8 +197,19 @@ def decode(tree: Any, arrays: Sequence[np.ndarray], find: Callable[[Any], Any] =
 
     Raises:
         ProtocolError: `tree` is not what `encode` makes.
+        Exception: `find` raised it; that is no fault of the frame.
     """
-    return _decode(tree, list(arrays), _Budget(name=find), 0)
+    try:
+        return _decode(tree, list(arrays), _Budget(name=find), 0)
+    except _NotFound as error:
+        raise error.reason from None
+
+
+@dataclass
+class _NotFound(Exception):
+    """Finding a model failed."""
+
+    reason: Exception
 
 
 def _decode(tree: Any, arrays: list[np.ndarray | None], budget: _Budget, depth: int) -> Any:
@@ -232,12 +247,19 @@ def _decode(tree: Any, arrays: list[np.ndarray | None], budget: _Budget, depth: 
                     raise ProtocolError("a scalar with axes")
                 return array[()] if kind == "scalar" else array
             case "model":
-                return budget.name(_decode(tree["v"], arrays, budget, depth + 1))
+                return _find(_decode(tree["v"], arrays, budget, depth + 1), budget)
             case "opaque":
                 return Opaque("".join(c for c in _text(tree["type"])[:80] if c.isprintable()))
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise ProtocolError(f"malformed value: {type(error).__name__}") from error
     raise ProtocolError("unknown kind of value")
+
+
+def _find(value: Any, budget: _Budget) -> Any:
+    try:
+        return budget.name(value)
+    except Exception as error:
+        raise _NotFound(error) from None
 
 
 def _checked_int(value: int) -> int:

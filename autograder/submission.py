@@ -387,17 +387,31 @@ class SandboxSubmission(Submission):
     def rebuild(self, network: Network) -> Model:
         """Build a model in a process of its own, in which no student code ran."""
         self._spend_nothing_more()
-        home = RebuiltModel(network, self.sandbox, self.limits, self.seed, self._charge)
+        home = RebuiltModel(network, self.sandbox, self.limits, self.seed, self._use, self._charge)
+        return Model(home, 0)
+
+    def _use(self, home: RebuiltModel) -> None:
+        """Make room for the process of a model that was built again, by ending those not asked of late."""
+        if home in self._rebuilt:
+            self._rebuilt.remove(home)
         self._rebuilt.append(home)
         while len(self._rebuilt) > MAX_REBUILT:
             self._rebuilt.popleft().close()
-        return Model(home, 0)
 
     def ask_model(self, number: int, what: str, arguments: tuple) -> Any:
         """Ask the student's process about a model."""
-        return self._ask("the model", lambda job: job.ask_model(number, what, arguments, self.cpu_limit))
+        return self._ask(
+            "the model", lambda job: job.ask_model(number, what, arguments, self.cpu_limit), keeps=False
+        )
 
-    def _ask(self, name: str, ask: Callable[[Job], tuple[dict[str, Any], list[Any]]]) -> Any:
+    def _ask(
+        self, name: str, ask: Callable[[Job], tuple[dict[str, Any], list[Any]]], *, keeps: bool = True
+    ) -> Any:
+        """Ask the student's process and decode its reply.
+
+        Args:
+            keeps: the answer will be kept, so that its size counts.
+        """
         job = self._ready_job()
         self._spend_nothing_more()
         try:
@@ -409,8 +423,9 @@ class SandboxSubmission(Submission):
             raise _explain(lost, f"`{name}`", self.limits, self.cpu_limit, self.advice) from None
         match reply["is"]:
             case "value":
-                self._answered[name] = self._answered.get(name, 0) + sum(array.nbytes for array in arrays)
-                if self._answered[name] > MAX_ANSWERS:
+                if keeps:
+                    self._answered[name] = self._answered.get(name, 0) + sum(a.nbytes for a in arrays)
+                if self._answered.get(name, 0) > MAX_ANSWERS:
                     raise Unreadable(f"`{name}` gave more than {MAX_ANSWERS >> 20} MB in all its answers.")
                 try:
                     return protocol.decode(reply.get("value"), arrays, StudentModels(self, job).find)
@@ -491,7 +506,7 @@ class StudentModels:
     def find(self, number: Any) -> Model:
         """Return the model that `number` stands for."""
         if type(number) is not int or number < 0:
-            raise ValueError("not a model's number")
+            raise protocol.ProtocolError("not a model's number")
         return Model(self, number)
 
     def ask_model(self, number: int, what: str, *arguments: Any) -> Any:

@@ -25,6 +25,7 @@ from autograder.errors import (
     Unreadable,
 )
 from autograder.grader import Comparison, Question
+from autograder.models import Model
 from autograder.sandbox.host import Limits
 from autograder.submission import LimitedSubmission, LocalSubmission, SandboxSubmission, Submission
 
@@ -106,6 +107,39 @@ def test_perimeter_of_a_square(submission):
     if submission.perimeter(7919, 7919) != 4 * 7919:
         grader.fail("the sides are all the same here")
 '''
+TELLING = f'''{HEAD}
+@question.slip("The area was told in feet.", told=True)
+def in_feet(height, width):
+    return height * width / 9
+
+
+@question.slip("A side was forgotten.", told=True)
+def forgotten(height, width):
+    return height
+
+
+@question.test
+def test_units(submission):
+    """measures in yards"""
+    if submission.area(3, 3) == 1:
+        question.blame("in_feet")
+    assert submission.area(3, 3) == 9
+
+
+@question.test
+def test_sides(submission):
+    """multiplies both sides"""
+    if submission.area(7919, 1) == submission.area(7919, 2):
+        question.blame("forgotten")
+    assert submission.area(7919, 3) == 3 * 7919
+
+
+@question.test
+def test_negative_heights(compare):
+    """refuses heights below 0"""
+    compare(-6007, 2)
+'''
+"""A grader that looks for slips itself."""
 
 
 @pytest.fixture(autouse=True)
@@ -133,6 +167,11 @@ class Told(Submission):
     """A submission that answers with what it is told to, or raises it."""
 
     programs: dict[str, Any] = field(default_factory=dict)
+    kept_lab: Any = None
+
+    @property
+    def lab(self):
+        return self.kept_lab
 
     def _call(self, function, args, kwargs):
         answer = self.programs[function]
@@ -228,6 +267,146 @@ class TestPoints:
         found = grade(area=lambda h, w: area(h, w) and h + w)["area"]
         assert (found.slips, found.feedback) == (["added"], ["The sides were added."])
         assert outcomes(found) == [("failed", 0.0), ("failed", 0.0), ("passed", 1.0)]
+
+
+class TestToldSlips:
+    """A check that looks for a slip itself names it, and the student reads its sentence."""
+
+    @pytest.fixture(autouse=True)
+    def _telling(self, write):
+        write(TELLING)
+
+    def test_is_named(self):
+        """Its check fails with that sentence and nothing else; the others count as always."""
+        found = grade(area=lambda h, w: area(h, w) / 9)["area"]
+        assert (found.slips, found.feedback) == (["in_feet"], ["The area was told in feet."])
+        assert outcomes(found) == [("failed", 0.0), ("failed", 0.0), ("passed", 1.0)]
+        assert found.outcome == "partial"
+
+    def test_nobody_who_is_right_is_blamed(self):
+        found = grade()["area"]
+        assert (found.outcome, found.slips, found.feedback) == ("passed", [], [])
+
+    @pytest.mark.parametrize(("told", "slips"), [(True, []), (False, ["doubled"])])
+    def test_answers_are_not_compared_with_its_own(self, write, told, slips):
+        """Only a check can name it, though its program gives every answer that was given."""
+        write(
+            f'{HEAD}@question.slip("It is twice as much.", told={told})\n'
+            "def doubled(height, width):\n    return 2 * height * width\n"
+            '@question.test\ndef test_it(compare):\n    """measures"""\n    compare(3, 5)\n'
+        )
+        assert grade(area=lambda h, w: 2 * h * w)["area"].slips == slips
+
+    def test_other_slips_are_recognised_beside_it(self):
+        """Replayed slips, and slow ones, as if no slip were told."""
+        found = grade(area=lambda h, w: area(h, w) and h + w)["area"]
+        assert (found.slips, found.feedback) == (["added"], ["The sides were added."])
+        assert grade(area=StudentTimeout("slow"))["area"].slips == ["counted"]
+
+    def test_what_is_told_comes_before_what_is_recognised(self, write):
+        """Where a check is sure, nobody guesses."""
+        write(
+            f'{HEAD}@question.slip("Told.", told=True)\ndef told(height, width): ...\n'
+            '@question.test\ndef test_it(submission):\n    """measures"""\n'
+            '    if submission.area(2, 3) == 5:\n        question.blame("told")\n'
+            '@question.test\ndef test_more(compare):\n    """measures more"""\n    compare(3, 4)\n'
+        )
+        found = grade(area=lambda h, w: h + w)["area"]
+        assert (found.slips, found.feedback) == (["told"], ["Told."])
+
+    def test_several(self, write):
+        """Each that was told is named once, in the order of the checks."""
+        write(
+            f"{TELLING}\n@question.test(points=0.5)\ndef test_again(submission):\n"
+            '    """measures in yards again"""\n'
+            '    if submission.area(6, 6) == 4:\n        question.blame("in_feet")\n'
+        )
+        both = {(3, 3): 1, (6, 6): 4}
+        found = grade(area=lambda h, w: both.get((h, w), 0))["area"]
+        assert found.slips == ["in_feet", "forgotten"]
+        assert found.feedback == ["The area was told in feet.", "A side was forgotten."]
+
+    def test_a_slip_that_nobody_registered(self, write):
+        """The grader's fault, not the student's."""
+        write(
+            f'{HEAD}@question.test\ndef test_it(submission):\n    """measures"""\n'
+            '    question.blame("no_such_slip")\n'
+        )
+        assert grade()["area"].outcome == "could_not_check"
+
+    def test_models_among_the_calls(self, write):
+        """Slips are recognised as always where some calls were given models, or answered with them."""
+        write(GRADER.replace("compare(7919, 104729)", "submission.area(MODEL, 2); compare(7919, 104729)")
+              .replace("def test_rectangles(compare)", "def test_rectangles(compare, submission)")
+              .replace("import pytest\n", "import pytest\nfrom autograder.models import Model\n"
+                       "MODEL = Model(None, 0)\n"))  # fmt: skip
+        found = grade(area=lambda h, w: h if isinstance(h, Model) else area(h, w) and h + w)["area"]
+        assert found.outcome == "partial"
+        assert outcomes(found) == [("failed", 0.0), ("failed", 0.0), ("passed", 1.0)]
+        assert found.slips == ["added"]
+
+
+class TestNeeds:
+    """A grader says what it takes to grade with it."""
+
+    def test_usually(self):
+        needs = grader.needs("shapes")
+        assert (needs.imports, needs.limits) == (("numpy",), Limits())
+
+    def test_models(self, write):
+        write(f"NEEDS = grader.KERAS\n{GRADER}".replace("NEEDS", "from autograder import grader\nNEEDS", 1))
+        needs = grader.needs("shapes")
+        assert needs is grader.KERAS
+        assert "keras" in needs.imports
+        assert needs.limits.cpu_seconds > Limits().cpu_seconds
+        assert needs.limits.memory_mb > Limits().memory_mb
+
+
+class TestLab:
+    """A grader's own functions run in the submission's lab."""
+
+    CHECK = (
+        f"{HEAD}NUMBER = 1\ndef product(a, b):\n    import math\n    return math.prod([a, b])\n"
+        '@question.test\ndef test_it(submission, lab):\n    """measures"""\n'
+        "    assert submission.area(2, 3) == lab(product, 2, 3)\n"
+    )
+
+    @pytest.fixture
+    def asked(self):
+        """What the lab of `Told` was asked."""
+        return []
+
+    def grade(self, lab, area=area):
+        submission = Told(student="ada", programs=RIGHT | {"area": area})
+        submission.kept_lab = lab
+        return grader.grade("shapes", submission, SECRET).questions[0]
+
+    def test_is_the_submissions_own(self, write, asked):
+        write(self.CHECK)
+
+        def lab(function, *args):
+            asked.append((function.__name__, args))
+            return function(*args)
+
+        assert self.grade(lab).outcome == "passed"
+        assert asked == [("product", (2, 3))]
+        assert self.grade(lab, area=lambda h, w: 0).outcome == "failed"
+
+    def test_its_fault_is_the_graders(self, write):
+        """It is raised, so that nobody is graded by it."""
+        write(self.CHECK)
+
+        def lab(function, *args):
+            raise GraderError("The grader's own code failed.")
+
+        with pytest.raises(GraderError, match="own code failed"):
+            self.grade(lab)
+
+    def test_in_this_process(self, write):
+        """Trusted code needs no sandbox for it."""
+        write(self.CHECK)
+        submission = LocalSubmission(student="ada", namespace={"area": area})
+        assert grader.grade("shapes", submission, SECRET).questions[0].outcome == "passed"
 
 
 class TestOutcomes:

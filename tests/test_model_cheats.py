@@ -21,7 +21,6 @@ BUILDS, TRAINS = "build_digit_cnn", "train_digit_cnn"
 NOTHING = {
     "foreign_config": (BUILDS, TRAINS),
     "huge_config": (BUILDS, TRAINS),
-    "lies_about_parameters": (BUILDS,),
     "looks_up_digits": (BUILDS, TRAINS),
     "opens_files_in_a_lambda": (BUILDS, TRAINS),
     "reads_the_clock": (BUILDS, TRAINS),
@@ -57,7 +56,7 @@ def grade(name: str, level: Level, questions: tuple[str, ...]) -> list[QuestionR
 
 
 def test_every_cheat_is_tried() -> None:
-    assert {path.stem for path in CHEATS.glob("*.py")} == NOTHING.keys()
+    assert {path.stem for path in CHEATS.glob("*.py")} == {*NOTHING, "lies_about_parameters"}
 
 
 @pytest.mark.parametrize("name", NOTHING)
@@ -69,6 +68,14 @@ def test_cheats_earn_nothing(name: str, level: Level, canaries: list[Path]) -> N
         assert result.feedback
     if level == "strict":
         assert not any(path.exists() for path in canaries)
+
+
+def test_a_lie_about_its_size_helps_no_model(level: Level) -> None:
+    """What else is right of it counts, and the check that it lies about does not."""
+    (result,) = grade("lies_about_parameters", level, (BUILDS,))
+    failed = [check.label for check in result.checks if check.outcome != "passed"]
+    assert len(failed) == 1
+    assert "parameters" in failed[0]
 
 
 def test_the_neighbours_of_a_cheat_keep_their_points(level: Level) -> None:

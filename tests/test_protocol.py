@@ -328,6 +328,102 @@ class TestWhatCannotCross:
             protocol.send(None, {"text": "x" * protocol.MAX_HEADER})
 
 
+class Network:
+    """What stands for a Keras model here."""
+
+    def __init__(self, number):
+        self.number = number
+
+
+def numbered(value):
+    return value.number if isinstance(value, Network) else None
+
+
+class TestModels:
+    """A model is named by what the other side knows it by, and found there again."""
+
+    def arrived(self, value, name=numbered, find=lambda number: ("found", number)):
+        tree, arrays = encode(value, name)
+        message, received = transferred({"value": tree}, arrays)
+        return decode(message["value"], received, find)
+
+    def test_in_other_values(self):
+        sent = [Network(0), (1, Network(7)), {"a": Network(0), "b": np.ones(2)}]
+        first, second, third = self.arrived(sent)
+        assert (first, second, third["a"]) == (("found", 0), (1, ("found", 7)), ("found", 0))
+        assert third["b"].tolist() == [1, 1]
+
+    def test_by_what_it_is_made_of(self):
+        """Where the other side does not have it yet: its config and its weights."""
+        weights = [np.arange(6.0).reshape(2, 3), np.ones(3, np.float32)]
+
+        def name(value):
+            return {"config": "{}", "weights": weights} if isinstance(value, Network) else None
+
+        found = self.arrived([np.zeros(1), Network(0), Network(1)], name, lambda value: value)[1:]
+        for told in found:
+            assert same(told, {"config": "{}", "weights": weights})
+
+    def test_only_what_has_no_plain_form_is_asked_for(self):
+        """A number, an array or a text is never taken for a model."""
+        asked = []
+        values = [1, 2.5, "a", b"a", 1j, None, True, np.ones(2), np.float32(1), (1,), {"a": [1]}, 2**70]
+        assert same(self.arrived(values, asked.append), values)
+        assert asked == []
+        self.arrived(object(), asked.append)
+        assert len(asked) == 1
+
+    def test_what_nobody_knows(self):
+        """It is as opaque as everything else without a plain form."""
+        assert self.arrived(Network(None)) == Opaque("Network")
+        assert crossed(Network(0)) == Opaque("Network")
+
+    def test_where_none_can_be(self):
+        """A frame may not name a model to who keeps none."""
+        tree, arrays = encode([Network(0)], numbered)
+        with pytest.raises(ProtocolError, match="a model where none can be"):
+            decode(tree, arrays)
+
+    @pytest.mark.parametrize("error", [ValueError, TypeError, KeyError, ProtocolError])
+    def test_a_model_that_is_not_there(self, error):
+        """What finding it raises is not the frame's fault."""
+
+        def find(number):
+            raise error("not there")
+
+        for value in (Network(0), (1, [Network(0)]), {"a": Network(0)}):
+            with pytest.raises(error, match="not there"):
+                self.arrived(value, find=find)
+
+    def test_a_model_that_was_lost(self):
+        """Who names or finds it may say so, and is heard."""
+
+        def lost(value):
+            raise LookupError("lost with its process")
+
+        with pytest.raises(LookupError, match="lost with its process"):
+            encode([Network(0)], lost)
+        with pytest.raises(LookupError, match="lost with its process"):
+            self.arrived(Network(0), find=lost)
+
+    def test_count_as_values(self):
+        """Neither deep nor many nor repeated things pass as models."""
+        tree = 0
+        for _ in range(protocol.MAX_DEPTH + 1):
+            tree = {"t": "model", "v": tree}
+        with pytest.raises(ProtocolError, match="nested too deeply"):
+            decode(tree, [], lambda value: value)
+        with pytest.raises(ProtocolError, match="too large"):
+            decode([{"t": "model", "v": 0}] * (protocol.MAX_NODES // 2), [], lambda value: value)
+        twice = [{"t": "model", "v": {"t": "array", "i": 0}}] * 2
+        with pytest.raises(ProtocolError, match="an array twice"):
+            decode(twice, [ONE], lambda value: value)
+        endless: list = []
+        endless.append(endless)
+        refused = Opaque("Network (too large or nested too deeply)")
+        assert self.arrived(Network(endless)) == refused
+
+
 ONE = np.zeros(2)
 
 
@@ -343,6 +439,8 @@ class TestMalformedValues:
             {"t": []},
             {"t": {}},
             {"t": "model"},
+            {"t": "model", "v": 0},
+            {"t": "model", "v": {"t": "dict", "v": []}},
             {"t": "int"},
             {"t": "int", "hex": 7},
             {"t": "int", "hex": "seven"},
@@ -429,6 +527,7 @@ class TestMalformedValues:
                 "array",
                 "scalar",
                 "opaque",
+                "model",
                 "nan",
                 "1",
                 "YQ==",

