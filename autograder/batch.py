@@ -7,30 +7,16 @@ the same function, a machine elsewhere.
 from __future__ import annotations
 
 import atexit
-import dataclasses
 import functools
 import hashlib
 import importlib.metadata
 import json
 import os
 import platform
-import signal
 import threading
 import time
-import traceback
-from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import (
-    FIRST_COMPLETED,
-    BrokenExecutor,
-    Executor,
-    Future,
-    ProcessPoolExecutor,
-    wait,
-)
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from multiprocessing import get_context
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,12 +25,12 @@ import nbformat
 import autograder
 from autograder import catalog, datasets, grader, intake, runner
 from autograder.catalog import Course, Problem
-from autograder.errors import ConvGradeError, CourseError, SandboxError
+from autograder.errors import ConvGradeError, CourseError, GraderError, SandboxError
 from autograder.grader import Needs
 from autograder.notebook import provided_files
 from autograder.results import QuestionResult, Result, read_result, write_atomically
 from autograder.sandbox import isolation
-from autograder.sandbox.host import Sandbox
+from autograder.sandbox.host import Limits, Sandbox
 from autograder.sandbox.isolation import Level
 from autograder.submission import SandboxSubmission
 
@@ -93,33 +79,22 @@ class Graded:
         self.result.write(folder)
 
 
-@dataclass(frozen=True)
-class News:
-    """What a worker is doing.
+_ALONE = threading.Lock()
+"""A worker may offer several threads, but pytest and the warm sandboxes are one process's."""
 
-    Attributes:
-        training: the function that trains a model just now; empty where none does.
+
+def grade_one(work: Work, on_training: Callable[[str], object] = lambda function: None) -> Graded:
+    """Grade one submission; never raises for what a student handed in.
+
+    Args:
+        on_training: is told which of the student's functions begins to train.
     """
-
-    student: str
-    problem: str
-    training: str = ""
+    with _ALONE:
+        return _grade_alone(work, on_training)
 
 
-_reports: Connection | None = None
-"""Where this worker tells what it is doing, if anybody listens."""
-
-
-def _tell(news: News) -> None:
-    if _reports is not None:
-        # One write of a few bytes, which needs no lock that a dying worker could keep.
-        _reports.send_bytes(json.dumps(dataclasses.astuple(news)).encode())
-
-
-def grade_one(work: Work) -> Graded:
-    """Grade one submission; never raises for what a student handed in."""
+def _grade_alone(work: Work, on_training: Callable[[str], object]) -> Graded:
     began = time.perf_counter()
-    _tell(News(work.student, work.problem))
     problem = catalog.Problem(work.problem)
     result = Result(
         course=work.course,
@@ -135,7 +110,7 @@ def grade_one(work: Work) -> Graded:
         versions=versions(),
     )
     try:
-        graded = _grade(work, problem, result)
+        graded = _grade(work, problem, result, on_training)
     except ConvGradeError as error:
         result.status, result.score = "could_not_check", None
         result.notes.append(str(error))
@@ -144,7 +119,8 @@ def grade_one(work: Work) -> Graded:
     return graded
 
 
-def _grade(work: Work, problem: Problem, result: Result) -> Graded:
+def _grade(work: Work, problem: Problem, result: Result, on_training: Callable[[str], object]) -> Graded:
+    _require_same_course(work, problem)
     questions, needs = grader.load(problem.name), grader.needs(problem.name)
     result.max_score = float(sum(question.points for question in questions.values()))
     if work.handed_in.refused:
@@ -166,7 +142,7 @@ def _grade(work: Work, problem: Problem, result: Result) -> Graded:
         limits=needs.limits,
         seed=result.seed,
         files=course_files(problem),
-        on_training=lambda function: _tell(News(work.student, work.problem, function)),
+        on_training=on_training,
     )
     try:
         submission.execute()
@@ -186,6 +162,27 @@ def _grade(work: Work, problem: Problem, result: Result) -> Graded:
     else:
         result.score = round(sum(question.points for question in grading.questions), 6)
     return Graded(result, nbformat.writes(taken.notebook), grading.detail)
+
+
+_first_seen: dict[tuple[str, bytes, Level], str] = {}
+
+
+def _require_same_course(work: Work, problem: Problem) -> None:
+    """Make sure that this worker grades as it was asked to: a cluster's may be of another version.
+
+    Raises:
+        CourseError: it would not, or would have to be started again to do so.
+    """
+    if not work.grader_sha256:
+        return
+    now = fingerprint(problem, work.secret, work.level)
+    if now != work.grader_sha256:
+        raise CourseError(
+            "This worker has another version of the course, the engine or its packages than the machine "
+            "that asked it. Install the same on both and grade again."
+        )
+    if now != _first_seen.setdefault((problem.name, work.secret, work.level), now):
+        raise CourseError("The course changed after this worker had started. Start it again.")
 
 
 def take_in(handed_in: intake.HandedIn, problem: Problem) -> intake.Intake:
@@ -265,17 +262,46 @@ def fingerprint(problem: Problem, secret: bytes, level: Level) -> str:
     return digest.hexdigest()
 
 
+@dataclass(frozen=True)
+class Waiting:
+    """A submission that has to be graded, without its bytes: a class of them would fill the memory."""
+
+    course: str
+    student: str
+    problem: str
+    submitted: Path
+    secret: bytes
+    level: Level
+    grader_sha256: str
+
+    def load(self) -> Work:
+        """Read what was handed in."""
+        handed_in = intake.read_submission(self.submitted, self.student, self.problem)
+        return Work(
+            self.course, self.student, self.problem, handed_in, self.secret, self.level, self.grader_sha256
+        )
+
+
 @dataclass
 class Batch:
     """A class of submissions to grade.
 
     Attributes:
         reused: stored results that are still right.
-        work: what has to be graded.
+        waiting: what has to be graded, light problems before those that train models, so that nobody's
+            quick result waits behind somebody's training.
     """
 
     reused: list[Result] = field(default_factory=list)
-    work: list[Work] = field(default_factory=list)
+    waiting: list[Waiting] = field(default_factory=list)
+
+
+def limits_of(problem: str) -> Limits:
+    """Return what a submission may use; where the grader is broken it is said when it is used."""
+    try:
+        return grader.needs(problem).limits
+    except GraderError:
+        return Limits()
 
 
 def plan(
@@ -302,7 +328,7 @@ def plan(
     if unknown:
         raise CourseError(f"Nothing was handed in by {', '.join(unknown)} below {submitted}.")
     batch, secret = Batch(), course.secret()
-    for problem in problems:
+    for problem in sorted(problems, key=lambda problem: limits_of(problem.name).total_cpu):
         sha256 = fingerprint(problem, secret, level)
         for student in students or everybody:
             if not os.path.lexists(submitted / student / problem.name):
@@ -316,106 +342,10 @@ def plan(
             ):
                 batch.reused.append(stored)
             else:
-                work = Work(course.root.name, student, problem.name, handed_in, secret, level, sha256)
-                batch.work.append(work)
+                batch.waiting.append(
+                    Waiting(course.root.name, student, problem.name, submitted, secret, level, sha256)
+                )
     return batch
-
-
-def grade_all(
-    batch: Batch, jobs: int, hear: Callable[[News], object] = lambda news: None
-) -> Iterator[Graded]:
-    """Grade a batch in `jobs` processes and yield what is finished, in the order it finishes.
-
-    Args:
-        hear: is told what the processes are doing, from a thread of its own.
-    """
-    context = get_context("spawn")
-    heard, reports = context.Pipe(duplex=False)
-    listener = threading.Thread(target=_listen, args=(heard, hear), daemon=True)
-    listener.start()
-    try:
-        yield from run(
-            batch.work, jobs, lambda slots: ProcessPoolExecutor(slots, context, _begin_work, (reports,))
-        )
-    finally:
-        reports.send_bytes(b"null")
-        listener.join()
-        heard.close()
-        reports.close()
-
-
-def _begin_work(reports: Connection) -> None:
-    global _reports
-    _reports = reports
-    # An interrupt ends a worker without a word; the process that waits for it has the last one.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
-def _listen(heard: Connection, hear: Callable[[News], object]) -> None:
-    while (told := json.loads(heard.recv_bytes())) is not None:
-        hear(News(*told))
-
-
-def run(work: Iterable[Work], slots: int, start: Callable[[int], Executor]) -> Iterator[Graded]:
-    """Grade `work` with executors of any kind, and yield what is finished.
-
-    A worker that dies takes its executor with it. What was in hand then is tried again, each alone, and
-    only what its worker dies of again could not be checked.
-
-    Args:
-        slots: how many to grade at a time; one more is handed out when one that is finished was taken.
-        start: starts an executor with that many workers.
-    """
-    waiting = deque(work)
-    while waiting:
-        suspects = yield from _until_a_worker_dies(waiting, slots, start)
-        for suspect in suspects:
-            if (yield from _until_a_worker_dies(deque([suspect]), 1, start)):
-                yield _not_checked(suspect, "The process that graded it died twice; run the command again.")
-
-
-def _until_a_worker_dies(
-    waiting: deque[Work], slots: int, start: Callable[[int], Executor]
-) -> Generator[Graded, None, list[Work]]:
-    """Grade and take away what is waiting; return what was in hand when a worker died, if one did."""
-    in_hand: dict[Future[Graded], Work] = {}
-    lost: list[Work] = []
-    with start(min(slots, len(waiting))) as executor:
-        while in_hand or (waiting and not lost):
-            while waiting and len(in_hand) < slots and not lost:
-                try:
-                    in_hand[executor.submit(grade_one, waiting[0])] = waiting[0]
-                except BrokenExecutor:  # one died with nothing in hand, or a moment ago
-                    break
-                waiting.popleft()
-            if not in_hand:
-                break
-            finished, _ = wait(in_hand, return_when=FIRST_COMPLETED)
-            for future in finished:
-                item = in_hand.pop(future)
-                try:
-                    graded = future.result()
-                except BrokenExecutor:
-                    lost.append(item)
-                    continue
-                except Exception as error:  # a fault of the engine's own stops nobody else's grading
-                    graded = _not_checked(
-                        item,
-                        f"The engine failed: {type(error).__name__}. The submission's log says where; "
-                        "please report it.",
-                        "".join(traceback.format_exception(error)),
-                    )
-                yield graded
-    return lost
-
-
-def _not_checked(work: Work, why: str, detail: str = "") -> Graded:
-    result = Result(
-        work.course, work.student, work.problem, "could_not_check", None, 0.0, notes=[why],
-        isolation=work.level, seed=seed_of(work.problem), submission_sha256=work.handed_in.sha256,
-        grader_sha256=work.grader_sha256, versions=versions(),
-    )  # fmt: skip
-    return Graded(result, detail=detail or why)
 
 
 def load_config(course: Course) -> Config:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import platform
 import secrets
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -116,6 +118,34 @@ class Course:
     @property
     def results(self) -> Path:
         return self.root / "results"
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep other processes from grading this course; the system lets go when this one ends, however.
+
+        Raises:
+            CourseError: another one is at work on it.
+        """
+        import fcntl
+
+        path = self.root / ".convgrade_lock"
+        try:
+            file = path.open("a+")
+        except OSError as error:
+            raise CourseError(f"Could not write {path}: {error.strerror}.") from error
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.seek(0)
+                raise CourseError(
+                    f"Another process ({file.read().strip() or 'unknown'}) is grading this course. Wait "
+                    "until it is done, or end it: finished results are kept."
+                ) from None
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {platform.node()}")
+            file.flush()
+            yield
 
     def secret(self) -> bytes:
         """Return the course's secret, from which hidden inputs are drawn; the first call creates it.

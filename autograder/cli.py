@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 import sys
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from autograder import __version__, catalog
 from autograder.catalog import Course, Problem
@@ -112,7 +112,13 @@ def grade(
         Path | None, typer.Option(help="Where the submissions are; the course's own by default.")
     ] = None,
     student: Annotated[list[str] | None, typer.Option(help="Only this student; repeatable.")] = None,
-    jobs: Annotated[int, typer.Option(min=1, help="How many to grade at a time.")] = 1,
+    jobs: Annotated[
+        int | None,
+        typer.Option(min=1, help="How many to grade at a time; what this machine can, by default."),
+    ] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Grade on the workers of this dask scheduler, like tcp://host:8786.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Grade again what has not changed.")] = False,
     json_file: Annotated[
         str | None, typer.Option("--json", help="Write the results as JSON to a file, or to - .")
@@ -128,9 +134,8 @@ def grade(
         raise ConvGradeError(f"--isolation is auto, strict or process, not {isolation!r}.")
     where = Course.at(course)
     console = Console(stderr=json_file == "-")
-    results = grade_course(
-        where, submitted or where.submitted, _chosen(problems), student or [], jobs, force, isolation, console
-    )
+    wanted = Grading(_chosen(problems), student or [], jobs, scheduler, force, isolation)
+    results = grade_course(where, submitted or where.submitted, wanted, console)
     report.print_class(console, results)
     report.print_places(console, where)
     text = json.dumps([result.to_json() for result in results], indent=1, ensure_ascii=False)
@@ -142,57 +147,73 @@ def grade(
         raise typer.Exit(NOT_ALL_GRADED)
 
 
-def grade_course(
-    course: Course,
-    submitted: Path,
-    problems: list[Problem],
-    students: list[str],
-    jobs: int,
-    force: bool,
-    isolation: str,
-    console: Console,
-) -> list[Result]:
+@dataclass(frozen=True)
+class Grading:
+    """What is to be graded, and how.
+
+    Attributes:
+        students: all of them where none is named.
+        jobs: how many at a time; None for what this machine can.
+        scheduler: the address of a dask scheduler whose workers grade; None for this machine's.
+        force: grade again what has not changed.
+        isolation: ``auto``, ``strict`` or ``process``.
+    """
+
+    problems: list[Problem]
+    students: list[str] = field(default_factory=list)
+    jobs: int | None = None
+    scheduler: str | None = None
+    force: bool = False
+    isolation: str = "auto"
+
+
+def grade_course(course: Course, submitted: Path, wanted: Grading, console: Console) -> list[Result]:
     """Grade and record a course; return all results, those that were still right too."""
-    from autograder import batch
+    with course.lock():
+        results = _grade_what_changed(course, submitted, wanted, console)
+        _record(course, submitted, results, console)
+    return sorted(results, key=lambda result: (result.student, result.problem))
+
+
+def _grade_what_changed(course: Course, submitted: Path, wanted: Grading, console: Console) -> list[Result]:
+    from autograder import batch, workers
+    from autograder.progress import GradingProgress
     from autograder.sandbox.host import Sandbox
 
     batch.load_config(course)  # recording needs it: better to fail before grading
-    level, weaker_because = batch.choose_level(isolation, lambda level: Sandbox(level).close())
+    level, weaker_because = batch.choose_level(wanted.isolation, lambda level: Sandbox(level).close())
     console.print(f"Isolation: {level}")
     if weaker_because:
         console.print(f"Warning: {weaker_because}", style="yellow", markup=False)
-    planned = batch.plan(course, submitted, problems, students, level, force=force)
+    planned = batch.plan(course, submitted, wanted.problems, wanted.students, level, force=wanted.force)
     results = list(planned.reused)
     if planned.reused:
-        console.print(f"{len(planned.reused)} unchanged, {len(planned.work)} to grade")
-    with _progress(console) as progress:
-        task = progress.add_task("Grading", total=len(planned.work))
-        running: dict[tuple[str, str], str] = {}
+        console.print(f"{len(planned.reused)} unchanged, {len(planned.waiting)} to grade")
+    if not planned.waiting:
+        return results
+    memory_mb = max(batch.limits_of(waiting.problem).memory_mb for waiting in planned.waiting)
+    jobs = wanted.jobs or workers.default_jobs(memory_mb)
+    with GradingProgress(console, len(planned.waiting)) as progress:
+        offered = (
+            workers.cluster(wanted.scheduler) if wanted.scheduler else workers.processes(jobs, progress.hear)
+        )
+        with offered as pool:
+            for graded in workers.grade_all(planned, pool):
+                graded.write(course.results)
+                results.append(graded.result)
+                progress.finish(graded.result)
+    return results
 
-        def hear(news: batch.News) -> None:
-            doing = f" ({news.training} trains)" if news.training else ""
-            running[news.student, news.problem] = f"{news.student} · {news.problem}{doing}"
-            progress.update(task, description=", ".join(list(running.values())))
 
-        for graded in batch.grade_all(planned, jobs, hear):
-            graded.write(course.results)
-            results.append(graded.result)
-            running.pop((graded.result.student, graded.result.problem), None)
-            progress.update(task, advance=1, description=", ".join(list(running.values())))
+def _record(course: Course, submitted: Path, results: list[Result], console: Console) -> None:
+    from autograder import batch
+
     unrecorded = batch.unrecorded(course, results)
     if unrecorded:
         from autograder import gradebook
 
         console.print("Recording in nbgrader's gradebook …")
         gradebook.record(course, submitted, unrecorded)
-    return sorted(results, key=lambda result: (result.student, result.problem))
-
-
-def _progress(console: Console) -> Progress:
-    return Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-        console=console, transient=True, disable=not console.is_terminal,
-    )  # fmt: skip
 
 
 @app.command(epilog="Example: `convgrade demo /tmp/my-first-class`")
@@ -209,9 +230,7 @@ def demo(
     course = sample.make_class(folder or sample.free_folder())
     console.print(f"A sample class has handed in below {course.submitted}:", highlight=False)
     report.print_labels(console, sample.labels())
-    results = grade_course(
-        course, course.submitted, catalog.problems(), [], os.cpu_count() or 1, False, "auto", console
-    )
+    results = grade_course(course, course.submitted, Grading(catalog.problems()), console)
     report.print_class(console, results)
     report.print_places(console, course)
 

@@ -97,8 +97,9 @@ def _about(preprocessor: Any, resources: Any) -> tuple[CourseDirectory, str, cat
 
 def _grade_now(course: Course, submitted: Path, student: str, problem: catalog.Problem) -> None:
     level, _ = batch.choose_level("auto", _try_level)
-    for work in batch.plan(course, submitted, [problem], [student], level).work:
-        batch.grade_one(work).write(course.results)
+    with course.lock():
+        for waiting in batch.plan(course, submitted, [problem], [student], level).waiting:
+            batch.grade_one(waiting.load()).write(course.results)
 
 
 @functools.cache

@@ -5,13 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-import signal
 import socket
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -62,105 +58,6 @@ def test_a_file_that_the_machine_refuses_is_nobodys_zero() -> None:
     assert result.notes == [f"{refused.reason} Make it readable and grade again."]
 
 
-# --- Workers that die ----------------------------------------------------------------------------------
-
-
-def grade_or_die(work: Work) -> Graded:
-    """Stand in for grading: some students' work ends its process, once or always."""
-    if work.student.startswith("deadly"):
-        os.kill(os.getpid(), signal.SIGKILL)
-    if work.student.startswith("unlucky"):
-        try:
-            Path(work.course, work.student).touch(exist_ok=False)
-        except FileExistsError:
-            return Graded(result_of(work))
-        os._exit(1)
-    return Graded(result_of(work))
-
-
-def start_forked(slots: int) -> Executor:
-    return ProcessPoolExecutor(slots, mp_context=get_context("fork"))
-
-
-@pytest.mark.parametrize("slots", [1, 3])
-def test_a_worker_that_dies_costs_only_what_it_dies_of(monkeypatch: pytest.MonkeyPatch, slots: int) -> None:
-    """Everybody else is graded, once each, however many submissions kill their worker."""
-    monkeypatch.setattr(batch, "grade_one", grade_or_die)
-    students = ["ada", "deadly-1", "grace", "alan", "deadly-2", "deadly-3", "emmy", "kurt"]
-    results = by_student(batch.run(work_of(*students), slots, start_forked))
-    assert set(results) == set(students)
-    lost = {student for student, result in results.items() if result.status == "could_not_check"}
-    assert lost == {"deadly-1", "deadly-2", "deadly-3"}
-    assert results["deadly-1"].score is None
-    assert "died twice" in results["deadly-1"].notes[0]
-
-
-def test_a_worker_that_dies_by_bad_luck_costs_nothing(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """What was in hand when a worker died is graded on the second try."""
-    monkeypatch.setattr(batch, "grade_one", grade_or_die)
-    work = work_of("ada", "unlucky", "grace", "kurt", course=str(tmp_path))
-    results = by_student(batch.run(work, 2, start_forked))
-    assert {result.status for result in results.values()} == {"graded"}
-    assert len(results) == 4
-
-
-class Inline(Executor):
-    """Works at once, in this process, and notes what it was given."""
-
-    def __init__(self, given: list[str], breaks_at: str = "") -> None:
-        self.given = given
-        self.breaks_at = breaks_at
-
-    def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        if args[0].student == self.breaks_at:
-            raise BrokenProcessPool("a worker died with nothing in hand")
-        self.given.append(args[0].student)
-        future: Future[Any] = Future()
-        try:
-            future.set_result(function(*args, **kwargs))
-        except Exception as error:
-            future.set_exception(error)
-        return future
-
-
-def test_an_executor_that_breaks_with_nothing_in_hand_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The rest goes to a new one."""
-    monkeypatch.setattr(batch, "grade_one", grade_or_die)
-    given: list[str] = []
-    breaks = iter(["grace", ""])
-    results = by_student(batch.run(work_of("ada", "grace", "kurt"), 2, lambda _: Inline(given, next(breaks))))
-    assert {result.status for result in results.values()} == {"graded"}
-    assert given == ["ada", "grace", "kurt"]
-
-
-def test_the_next_is_handed_out_when_a_finished_one_was_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So whoever takes a result can keep it before more work is in hand than there are slots."""
-    monkeypatch.setattr(batch, "grade_one", grade_or_die)
-    given: list[str] = []
-    graded = batch.run(work_of("ada", "grace", "alan", "kurt"), 2, lambda _: Inline(given))
-    next(graded)
-    assert len(given) == 2
-    assert len(list(graded)) == 3
-
-
-def test_a_fault_of_the_engine_costs_only_whom_it_met(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An error that nobody foresaw is no score, and its traceback is in the log, not in the notes."""
-
-    def fail_for_grace(work: Work) -> Graded:
-        if work.student == "grace":
-            raise ZeroDivisionError("of the engine's own")
-        return Graded(result_of(work))
-
-    monkeypatch.setattr(batch, "grade_one", fail_for_grace)
-    graded = {g.result.student: g for g in batch.run(work_of("ada", "grace"), 1, lambda _: Inline([]))}
-    assert graded["ada"].result.status == "graded"
-    assert (graded["grace"].result.status, graded["grace"].result.score) == ("could_not_check", None)
-    assert "fail_for_grace" in graded["grace"].detail
-    assert "fail_for_grace" not in " ".join(graded["grace"].result.notes)
-
-
 def test_a_grader_that_does_not_import_could_not_check_anybody(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -197,33 +94,33 @@ def plan(course: Course, **settings: Any) -> batch.Batch:
 
 def store(course: Course, status: str = "graded") -> None:
     """Keep a result for everything that is to be graded."""
-    for work in plan(course, force=True).work:
-        result_of(work, status).write(course.results)
+    for work in plan(course, force=True).waiting:
+        result_of(work.load(), status).write(course.results)
 
 
-def students_of(work: list[Work] | list[Result]) -> list[str]:
+def students_of(work: list[batch.Waiting] | list[Result]) -> list[str]:
     return [item.student for item in work]
 
 
 def test_what_has_not_changed_is_not_graded_again(course: Course) -> None:
     """Stored results of the same submission and grader are reused, unless they are not wanted."""
     store(course)
-    assert (students_of(plan(course).reused), plan(course).work) == (["ada", "alan", "grace"], [])
-    assert students_of(plan(course, force=True).work) == ["ada", "alan", "grace"]
+    assert (students_of(plan(course).reused), plan(course).waiting) == (["ada", "alan", "grace"], [])
+    assert students_of(plan(course, force=True).waiting) == ["ada", "alan", "grace"]
 
 
 def test_a_changed_submission_is_graded_again(course: Course) -> None:
     """The others are not."""
     store(course)
     (course.submitted / "alan" / PROBLEM / f"{PROBLEM}.ipynb").write_text("better")
-    assert students_of(plan(course).work) == ["alan"]
+    assert students_of(plan(course).waiting) == ["alan"]
     assert students_of(plan(course).reused) == ["ada", "grace"]
 
 
 def test_what_could_not_be_checked_is_graded_again(course: Course) -> None:
     """A stored result without a score does not count."""
     store(course, "could_not_check")
-    assert students_of(plan(course).work) == ["ada", "alan", "grace"]
+    assert students_of(plan(course).waiting) == ["ada", "alan", "grace"]
 
 
 def test_a_damaged_result_is_graded_again(course: Course) -> None:
@@ -231,12 +128,12 @@ def test_a_damaged_result_is_graded_again(course: Course) -> None:
     store(course)
     path = course.results / "ada" / f"{PROBLEM}.json"
     path.write_text(path.read_text()[:40])
-    assert students_of(plan(course).work) == ["ada"]
+    assert students_of(plan(course).waiting) == ["ada"]
 
 
 def test_only_the_students_asked_for_are_graded(course: Course) -> None:
     """A name that handed in nothing is an error, not an empty batch."""
-    assert students_of(plan(course, students=["grace"]).work) == ["grace"]
+    assert students_of(plan(course, students=["grace"]).waiting) == ["grace"]
     with pytest.raises(CourseError, match="Nothing was handed in by nobody"):
         plan(course, students=["ada", "nobody"])
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from autograder import catalog, cli, demo, gradebook
 from autograder.catalog import Course
@@ -142,7 +143,7 @@ def test_an_interrupt_stops_quietly(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        ([], (1, False, [], "auto")),
+        ([], (None, False, [], "auto")),
         (["--jobs", "3", "--force", "--student", "ada", "--student", "kurt", "--isolation", "process"],
          (3, True, ["ada", "kurt"], "process")),
     ],
@@ -153,9 +154,9 @@ def test_options_reach_grading(
     """What was asked for is what is done, on the course's own submissions by default."""
     asked = []
 
-    def note(course, submitted, problems, students, jobs, force, isolation, console) -> list[Result]:
-        asked.append((course, submitted, [p.name for p in problems]))
-        asked.append((jobs, force, students, isolation))
+    def note(course: Course, submitted: Path, wanted: cli.Grading, console: Console) -> list[Result]:
+        asked.append((course, submitted, [p.name for p in wanted.problems]))
+        asked.append((wanted.jobs, wanted.force, wanted.students, wanted.isolation))
         return []
 
     monkeypatch.setattr(cli, "grade_course", note)
@@ -199,7 +200,7 @@ def test_a_mistake_is_answered_by_one_sentence(
     assert done.code == 2
     assert done.err.startswith("convgrade: " + sentence.format(cwd=one.root))
     assert done.err.count("\n") == 1
-    assert files_in(one.root) - before <= {".convgrade_secret"}
+    assert files_in(one.root) - before <= {".convgrade_secret", ".convgrade_lock"}
 
 
 @pytest.mark.parametrize(
@@ -283,3 +284,17 @@ def test_the_version_is_told(run: Run) -> None:
     """``convgrade --version`` prints it and succeeds."""
     done = run("--version")
     assert (done.code, done.out) == (0, f"convgrade {cli.__version__}\n")
+
+
+# --- Two at a time -------------------------------------------------------------------------------------
+
+
+def test_a_second_grading_of_the_same_course_is_refused(one: Course, run: Run) -> None:
+    """It says who is at work, writes nothing, and the lock is gone with whoever held it."""
+    with one.lock():
+        done = run("grade", NAME, "--course", one.root)
+    assert done.code == 2
+    assert f"Another process (process {os.getpid()} on " in done.err
+    assert not one.results.exists()
+    with one.lock():
+        pass

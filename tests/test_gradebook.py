@@ -122,7 +122,7 @@ def convgrade(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 def grade(course: Course, *students: str) -> str:
     """Do what ``convgrade grade`` does, and return what it says."""
     console = Console(file=io.StringIO())
-    cli.grade_course(course, course.submitted, [PROBLEM], list(students), 1, False, "auto", console)
+    cli.grade_course(course, course.submitted, cli.Grading([PROBLEM], list(students), jobs=1), console)
     return console.file.getvalue()
 
 

@@ -1,0 +1,237 @@
+"""Handing submissions out to workers: processes of this machine, or those of a cluster.
+
+Work goes out as bytes and comes back as bytes, so that workers need share no disk. Each result is taken
+and kept by whoever asks before the next submission is handed out.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import multiprocessing
+import os
+import signal
+import threading
+import traceback
+from collections import deque
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    BrokenExecutor,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    wait,
+)
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+
+from autograder import batch
+from autograder.batch import Batch, Graded, Work
+from autograder.errors import CourseError
+from autograder.results import Result
+
+SPARE_MB = 1_024
+"""Memory that is left to the system, in 2^20 bytes, where slots are counted by memory."""
+WARM_MB = 600
+"""What a warm process with TensorFlow takes beside the submission that it forks, in 2^20 bytes."""
+
+
+@dataclass(frozen=True)
+class News:
+    """What a worker is doing.
+
+    Attributes:
+        training: the function that trains a model just now; empty where none does.
+    """
+
+    student: str
+    problem: str
+    training: str = ""
+
+
+Hear = Callable[[News], object]
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Workers that can be started, as often as one of them dies.
+
+    Attributes:
+        slots: how many submissions they grade at a time.
+        start: starts an executor with that many workers.
+        grade: what a worker runs.
+    """
+
+    slots: int
+    start: Callable[[int], Executor]
+    grade: Callable[[Work], Graded] = batch.grade_one
+
+
+@contextmanager
+def processes(jobs: int, hear: Hear = lambda news: None) -> Iterator[Pool]:
+    """Offer `jobs` processes of this machine.
+
+    Args:
+        hear: is told what the processes are doing, from a thread of its own.
+    """
+    context = multiprocessing.get_context("spawn")
+    heard, reports = context.Pipe(duplex=False)
+    listener = threading.Thread(target=_listen, args=(heard, hear), daemon=True)
+    listener.start()
+    try:
+        yield Pool(
+            jobs, lambda slots: ProcessPoolExecutor(slots, context, _begin, (reports,)), _grade_and_tell
+        )
+    finally:
+        reports.send_bytes(b"null")
+        listener.join()
+        heard.close()
+        reports.close()
+
+
+@contextmanager
+def cluster(address: str) -> Iterator[Pool]:
+    """Offer the workers of a dask scheduler.
+
+    Raises:
+        CourseError: dask is not installed, or there is no scheduler or no worker.
+    """
+    try:
+        from distributed import Client
+    except ImportError:
+        raise CourseError("--scheduler needs dask: pip install -e '.[cluster]'.") from None
+    try:
+        client = Client(address, timeout=20, set_as_default=False)
+    except (OSError, ValueError, TimeoutError) as error:
+        raise CourseError(f"There is no dask scheduler at {address} ({error}).") from None
+    try:
+        threads = client.nthreads()
+        if not threads:
+            raise CourseError(
+                f"The scheduler at {address} has no workers yet. Start some with 'dask worker {address}'."
+            )
+        # The same submission may be graded twice on purpose: what it gives is not to be remembered.
+        yield Pool(sum(threads.values()), lambda slots: client.get_executor(pure=False))
+    finally:
+        client.close()
+
+
+_reports: Connection | None = None
+"""Where this worker tells what it is doing."""
+
+
+def _begin(reports: Connection) -> None:
+    """Make this process a worker: it ends without a word when interrupted, and when its parent is gone."""
+    global _reports
+    _reports = reports
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: multiprocessing.process.BaseProcess) -> None:
+    parent.join()
+    os._exit(1)  # a killed parent closes no queue, and its workers would wait for ever
+
+
+def _grade_and_tell(work: Work) -> Graded:
+    _tell(News(work.student, work.problem))
+    return batch.grade_one(work, lambda function: _tell(News(work.student, work.problem, function)))
+
+
+def _tell(news: News) -> None:
+    assert _reports is not None
+    # One write of a few bytes, which needs no lock that a dying worker could keep.
+    _reports.send_bytes(json.dumps(dataclasses.astuple(news)).encode())
+
+
+def _listen(heard: Connection, hear: Hear) -> None:
+    while (told := json.loads(heard.recv_bytes())) is not None:
+        hear(News(*told))
+
+
+def default_jobs(memory_mb: int) -> int:
+    """Return how many submissions this machine can grade at a time.
+
+    Args:
+        memory_mb: what the largest may use, in 2^20 bytes.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        installed_mb = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20
+    except (ValueError, OSError):
+        return cores
+    return max(1, min(cores, (installed_mb - SPARE_MB) // (memory_mb + WARM_MB)))
+
+
+def grade_all(planned: Batch, pool: Pool) -> Iterator[Graded]:
+    """Grade a batch and yield what is finished, in the order it finishes."""
+    yield from run((waiting.load() for waiting in planned.waiting), pool)
+
+
+def run(work: Iterable[Work], pool: Pool) -> Iterator[Graded]:
+    """Grade `work` and yield what is finished; one more is handed out when one that is finished was taken.
+
+    A worker that dies takes its executor with it. What was in hand then is tried again, each alone, and
+    only what its worker dies of again could not be checked.
+    """
+    source, waiting = iter(work), deque[Work]()
+    while _fill(waiting, source, pool.slots):
+        for suspect in (yield from _until_a_worker_dies(waiting, source, pool)):
+            alone = dataclasses.replace(pool, slots=1)
+            if (yield from _until_a_worker_dies(deque([suspect]), iter(()), alone)):
+                yield _not_checked(suspect, "The process that graded it died twice; run the command again.")
+
+
+def _fill(waiting: deque[Work], source: Iterator[Work], number: int) -> bool:
+    """Take work until `number` are waiting; say whether any is."""
+    while len(waiting) < number and (work := next(source, None)) is not None:
+        waiting.append(work)
+    return bool(waiting)
+
+
+def _until_a_worker_dies(
+    waiting: deque[Work], source: Iterator[Work], pool: Pool
+) -> Generator[Graded, None, Collection[Work]]:
+    """Grade and take away what is waiting; return what was in hand when a worker died, if one did."""
+    in_hand: dict[Future[Graded], Work] = {}
+    lost: list[Work] = []
+    with pool.start(min(pool.slots, max(len(waiting), 1))) as executor:
+        while in_hand or (_fill(waiting, source, pool.slots) and not lost):
+            while len(in_hand) < pool.slots and not lost and _fill(waiting, source, 1):
+                try:
+                    in_hand[executor.submit(pool.grade, waiting[0])] = waiting[0]
+                except BrokenExecutor:  # one died with nothing in hand, or a moment ago
+                    break
+                waiting.popleft()
+            if not in_hand:
+                break
+            finished, _ = wait(in_hand, return_when=FIRST_COMPLETED)
+            for future in finished:
+                item = in_hand.pop(future)
+                try:
+                    graded = future.result()
+                except BrokenExecutor:
+                    lost.append(item)
+                    continue
+                except Exception as error:  # a fault of the engine's own stops nobody else's grading
+                    graded = _not_checked(
+                        item,
+                        f"The engine failed: {type(error).__name__}. The submission's log says where; "
+                        "please report it.",
+                        "".join(traceback.format_exception(error)),
+                    )
+                yield graded
+    return lost
+
+
+def _not_checked(work: Work, why: str, detail: str = "") -> Graded:
+    result = Result(
+        work.course, work.student, work.problem, "could_not_check", None, 0.0, notes=[why],
+        isolation=work.level, seed=batch.seed_of(work.problem), submission_sha256=work.handed_in.sha256,
+        grader_sha256=work.grader_sha256, versions=batch.versions(),
+    )  # fmt: skip
+    return Graded(result, detail=detail or why)
