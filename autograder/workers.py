@@ -34,6 +34,8 @@ from autograder.results import Result
 
 SPARE_MB = 1_024
 """Memory that is left to the system, in 2^20 bytes, where slots are counted by memory."""
+CONNECT_SECONDS = 20
+"""How long a scheduler is looked for."""
 WARM_MB = 600
 """What a warm process with TensorFlow takes beside the submission that it forks, in 2^20 bytes."""
 
@@ -103,7 +105,7 @@ def cluster(address: str) -> Iterator[Pool]:
     except ImportError:
         raise CourseError("--scheduler needs dask: pip install -e '.[cluster]'.") from None
     try:
-        client = Client(address, timeout=20, set_as_default=False)
+        client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:
         raise CourseError(f"There is no dask scheduler at {address} ({error}).") from None
     try:
