@@ -32,7 +32,7 @@ lint: .venv/installed
 
 # Names no registry: whatever pip is set up to use serves it.
 lock: .venv/installed
-	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --extra cpu --extra data --extra dev \
+	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --extra cpu --extra data --extra cluster --extra dev \
 	  --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet -o requirements.lock
 
 clean:
