@@ -171,7 +171,7 @@ def grade_course(course: Course, submitted: Path, wanted: Grading, console: Cons
     """Grade and record a course; return all results, those that were still right too."""
     with course.lock():
         results = _grade_what_changed(course, submitted, wanted, console)
-        _record(course, submitted, results, console)
+        _record(course, submitted, results, wanted.jobs, console)
     return sorted(results, key=lambda result: (result.student, result.problem))
 
 
@@ -205,15 +205,18 @@ def _grade_what_changed(course: Course, submitted: Path, wanted: Grading, consol
     return results
 
 
-def _record(course: Course, submitted: Path, results: list[Result], console: Console) -> None:
-    from autograder import batch
+def _record(
+    course: Course, submitted: Path, results: list[Result], jobs: int | None, console: Console
+) -> None:
+    from autograder import batch, workers
 
     unrecorded = batch.unrecorded(course, results)
     if unrecorded:
         from autograder import gradebook
 
         console.print("Recording in nbgrader's gradebook …")
-        gradebook.record(course, submitted, unrecorded)
+        slots = jobs or workers.default_jobs(gradebook.PAGES_MB)
+        gradebook.record(course, submitted, unrecorded, slots)
 
 
 @app.command(epilog="Example: `convgrade demo /tmp/my-first-class`")

@@ -1,13 +1,15 @@
 """Recording results through nbgrader's own code into its own database.
 
 `TakeIn`, `Grade` and `Comment` are the preprocessors that ``nbgrader_config.py`` puts into nbgrader's
-pipeline, so ``nbgrader autograde`` and formgrader's button grade with the engine too. `record` runs
-that same pipeline over results that are already there, from one writer: nbgrader's SQLite takes no
-parallel ones.
+pipeline, so ``nbgrader autograde`` and formgrader's button grade with the engine too. `record` brings about
+the same for results that are already there, a class at one go: through nbgrader's `Gradebook`, from one
+writer, since its SQLite takes no parallel ones.
 """
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import functools
 import logging
 import os
@@ -15,7 +17,9 @@ import re
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -23,20 +27,20 @@ import nbformat
 from nbconvert.filters.strings import clean_html
 from nbformat import NotebookNode
 from nbformat.v4 import new_output
-from nbgrader.api import Gradebook
-from nbgrader.converters import Autograde, GenerateAssignment, GenerateFeedback
+from nbgrader.api import Gradebook, InvalidEntry, MissingEntry
+from nbgrader.converters import GenerateAssignment, GenerateFeedback
 from nbgrader.converters.base import BaseConverter
 from nbgrader.coursedir import CourseDirectory
-from nbgrader.preprocessors import NbGraderPreprocessor
-from nbgrader.utils import capture_log
+from nbgrader.preprocessors import AssignLatePenalties, LimitOutput, NbGraderPreprocessor
+from nbgrader.utils import capture_log, compute_checksum
 from sqlalchemy.exc import SAWarning
-from traitlets import Bool, List, Unicode
+from traitlets import List, Unicode
 from traitlets.config import Config
 
 from autograder import batch, catalog, intake
 from autograder.catalog import Course
 from autograder.errors import ConvGradeError
-from autograder.results import QuestionResult, Result, read_result
+from autograder.results import QuestionResult, Result, read_result, write_atomically
 from autograder.sandbox.host import Sandbox
 
 MARKS = {"passed": "✓", "failed": "✗", "not_attempted": "–"}
@@ -59,13 +63,10 @@ class Grade(NbGraderPreprocessor):
         ConvGradeError: the submission could not be checked; nbgrader then records nothing for it.
     """
 
-    stored_only = Bool(False, help="take the stored result, do not grade").tag(config=True)
-
     def preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
         directory, student, problem = _about(self, resources)
         course = Course.at(Path(directory.root))
-        if not self.stored_only:
-            _grade_now(course, Path(directory.root, directory.submitted_directory), student, problem)
+        _grade_now(course, Path(directory.root, directory.submitted_directory), student, problem)
         result = read_result(course.results, student, problem.name)
         if result is None or result.status == "could_not_check":
             why = " ".join(result.notes) if result else "There is no result."
@@ -184,8 +185,11 @@ def comment_on(question: QuestionResult) -> str:
     return disarmed("\n\n".join(question.feedback)) or "No response."
 
 
-def record(course: Course, submitted: Path, results: Iterable[Result]) -> None:
-    """Record results in the gradebook, ``autograded/`` and ``feedback/``.
+def record(course: Course, submitted: Path, results: Iterable[Result], jobs: int = 1) -> None:
+    """Record results in the gradebook, ``autograded/`` and ``feedback/``, as ``nbgrader autograde`` would.
+
+    Args:
+        jobs: processes that write pages; the gradebook has one writer.
 
     Raises:
         ConvGradeError: nbgrader refused; the message holds its reason, and the results are kept.
@@ -195,41 +199,123 @@ def record(course: Course, submitted: Path, results: Iterable[Result]) -> None:
         if result.status != "could_not_check":
             by_problem.setdefault(result.problem, []).append(result)
     for problem, recorded in by_problem.items():
-        _record_problem(course, submitted, problem, recorded)
+        _record_problem(course, submitted, problem, recorded, jobs)
 
 
-def _record_problem(course: Course, submitted: Path, problem: str, results: Sequence[Result]) -> None:
+def _record_problem(
+    course: Course, submitted: Path, problem: str, results: Sequence[Result], jobs: int
+) -> None:
     config = batch.load_config(course)
+    # What they were graded with; the course's own copy may be an older one.
+    config.CourseDirectory.source_directory = str(catalog.ROOT / "source")
     with tempfile.TemporaryDirectory(prefix="convgrade-") as folder:
-        # What they were graded with; the course's own copy may be an older one.
-        config.CourseDirectory.source_directory = str(catalog.ROOT / "source")
         config.CourseDirectory.release_directory = f"{folder}/release"
         _run(GenerateAssignment, config, problem)  # registers its points, or those that changed
+        release = nbformat.read(Path(folder, "release", problem, f"{problem}.ipynb"), as_version=4)
+    metadata = {cell.id: cell.metadata.nbgrader for cell in release.cells if "nbgrader" in cell.metadata}
+    for known in metadata.values():
+        known.pop("cell_type", None)
+    times = {r.student: intake.read_timestamp(submitted, r.student, problem) for r in results}
+    failures = _enter(config, problem, results, times)
+    results = [result for result in results if result.student not in failures]
+    groups = [results[first : first + PAGES_AT_A_TIME] for first in range(0, len(results), PAGES_AT_A_TIME)]
+    pages = [(course, problem, group, metadata, times) for group in groups]
+    if jobs == 1 or len(groups) == 1:
+        told = [_write_pages(*page) for page in pages]
+    else:
+        with ProcessPoolExecutor(min(jobs, len(groups)), get_context("spawn")) as pool:
+            told = list(pool.map(_write_pages, *zip(*pages, strict=True)))
+    for failure in (*failures.values(), *filter(None, told)):
+        raise ConvGradeError(failure)
+
+
+def _enter(
+    config: Config, problem: str, results: Sequence[Result], times: Mapping[str, str]
+) -> dict[str, str]:
+    """Enter scores and comments into the gradebook: what nbgrader's SaveAutoGrades does, at one go.
+
+    Returns:
+        For each student who could not be entered, why.
+    """
+    failures = {}
+    directory = CourseDirectory(config=config, assignment_id=problem)
+    late = AssignLatePenalties(config=config)
+    late.init_plugin()
+    with _without_warnings(), Gradebook(directory.db_url, directory.course_id) as gradebook:
         for result in results:
-            staged = Path(folder, "submitted", result.student, problem)
-            staged.mkdir(parents=True)
-            nbformat.write(stored_notebook(course, result), staged / f"{problem}.ipynb")
-            timestamp = intake.read_timestamp(submitted, result.student, problem)
-            if timestamp:
-                (staged / "timestamp.txt").write_text(timestamp, encoding="utf-8")
-        config.CourseDirectory.submitted_directory = f"{folder}/submitted"
-        config.Grade.stored_only = True
-        try:
-            _run(Autograde, config, problem)
-        finally:  # nbgrader goes on after a failure, so the others are recorded
-            _feed_back(config, problem, [result.student for result in results])
+            try:
+                _enter_one(gradebook, late, result, times[result.student])
+                gradebook.db.commit()
+            except (InvalidEntry, MissingEntry, KeyError, ValueError) as error:
+                gradebook.db.rollback()
+                reason = f"{result.student}: {type(error).__name__}: {error}"
+                failures[result.student] = _refused(problem, reason)
+    return failures
 
 
-def _feed_back(config: Config, problem: str, students: Sequence[str]) -> None:
-    directory = CourseDirectory(config=config)
-    step = directory.autograded_directory
-    recorded = [s for s in students if Path(directory.format_path(step, s, problem)).is_dir()]
-    if recorded:
-        _run(FeedbackFor, config, problem, students=recorded)
+def _enter_one(gradebook: Gradebook, late: AssignLatePenalties, result: Result, handed_in_at: str) -> None:
+    gradebook.update_or_create_student(result.student)
+    time = {"timestamp": handed_in_at} if handed_in_at else {}
+    submission = gradebook.update_or_create_submission(result.problem, result.student, **time)
+    (notebook,) = (notebook for notebook in submission.notebooks if notebook.name == result.problem)
+    points = {f"test-{question.question}": question.points for question in result.questions}
+    comments = {question.question: comment_on(question) for question in result.questions}
+    for grade in notebook.grades:
+        grade.auto_score = points[grade.name]
+        # A person's own score stays, and is to be looked at again.
+        grade.needs_manual_grade = grade.manual_score is not None
+    for comment in notebook.comments:
+        comment.auto_comment = comments[comment.name]
+    notebook.late_submission_penalty = None
+    gradebook.db.flush()
+    if submission.total_seconds_late > 0:
+        gradebook.db.refresh(notebook)
+        penalty = late.plugin_inst.late_submission_penalty(
+            result.student, notebook.score, submission.total_seconds_late
+        )
+        if penalty is not None:
+            notebook.late_submission_penalty = late._check_late_penalty(notebook, penalty)
+
+
+PAGES_AT_A_TIME = 20
+"""Students whose feedback pages are written in one go, since starting takes as long as a page does."""
+PAGES_MB = 500
+"""Memory of a process that writes them, in 2^20 bytes."""
+
+
+def _write_pages(
+    course: Course,
+    problem: str,
+    results: Sequence[Result],
+    metadata: Mapping[str, Any],
+    times: Mapping[str, str],
+) -> str:
+    """Write notebooks with scores, and feedback pages; return why that failed, if it did."""
+    config = batch.load_config(course)
+    directory = CourseDirectory(config=config, assignment_id=problem)
+    for result in results:
+        executed = stored_notebook(course, result)
+        notebook = fill_in(copy.deepcopy(executed), result, executed)
+        for cell in notebook.cells:
+            if cell.id in metadata:
+                cell.metadata.nbgrader = copy.copy(metadata[cell.id])
+                if cell.metadata.nbgrader.locked:  # with its hidden line, which the release has not
+                    cell.metadata.nbgrader.checksum = compute_checksum(cell)
+        notebook, _ = LimitOutput(config=config).preprocess(notebook, {})
+        step = directory.autograded_directory
+        folder = Path(directory.format_path(step, result.student, problem))
+        write_atomically(folder / f"{problem}.ipynb", nbformat.writes(notebook))
+        if times[result.student]:
+            write_atomically(folder / "timestamp.txt", times[result.student])
+    try:
+        _run(FeedbackFor, config, problem, students=[result.student for result in results])
+    except ConvGradeError as error:
+        return str(error)
+    return ""
 
 
 class FeedbackFor(GenerateFeedback):
-    """Writes the feedback of some students in one go, since starting takes as long as a page does."""
+    """Writes the feedback of some students."""
 
     students = List(Unicode())
 
@@ -247,16 +333,27 @@ def _run(converter: type[BaseConverter], config: Config, problem: str, **setting
     _put_own_programs_on_path()
     directory = CourseDirectory(config=config, assignment_id=problem)
     log = logging.Logger("nbgrader", logging.WARNING)  # nobody's child: heard by capture_log alone
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", SAWarning)  # about nbgrader's own order of work
+    with _without_warnings():
         outcome = capture_log(converter(coursedir=directory, config=config, force=True, log=log, **settings))
     if not outcome["success"]:
         said = outcome.get("error", "") + outcome.get("log", "")
         reasons = re.findall(r"^ *([\w.]+(?:Error|Exception)\b.*)$", said, re.MULTILINE)
-        raise ConvGradeError(
-            f"nbgrader could not record {problem} ({(reasons or ['no reason given'])[-1]}). "
-            "The results are kept below results/; run the command again when that is mended."
-        )
+        raise ConvGradeError(_refused(problem, (reasons or ["no reason given"])[-1]))
+
+
+@contextlib.contextmanager
+def _without_warnings() -> Iterator[None]:
+    """Keep quiet what SQLAlchemy says about nbgrader's own order of work."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SAWarning)
+        yield
+
+
+def _refused(problem: str, reason: str) -> str:
+    return (
+        f"nbgrader could not record {problem} ({reason}). "
+        "The results are kept below results/; run the command again when that is mended."
+    )
 
 
 def _put_own_programs_on_path() -> None:
