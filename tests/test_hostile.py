@@ -26,8 +26,8 @@ import pytest
 from autograder import answers, batch, catalog, grader, intake, specimen
 from autograder.batch import Work
 from autograder.errors import SandboxError, SubmissionError
-from autograder.sandbox import isolation
 from autograder.runner import CPU
+from autograder.sandbox import isolation
 from autograder.sandbox.host import Limits, Sandbox
 from autograder.sandbox.isolation import Level
 from autograder.submission import SandboxSubmission
