@@ -72,17 +72,19 @@ def _hostile(attack: str, answered: bool) -> Hand:
     return hand
 
 
+ALL = ("fcn_conversion", "iou", "mnist_cnn", "parameter_counts", "ram_estimates", "transfer_learning")
 Students = Mapping[str, tuple[str, Hand, tuple[str, ...]]]
 """Who hands in what: a label, the maker, the problems."""
 STUDENTS: Students = {
-    "ada": ("all right", _right, ("iou", "parameter_counts", "ram_estimates")),
-    "grace": ("right, her own way", _right_in_another_style, ("iou", "parameter_counts", "ram_estimates")),
-    "alan": ("a slip everywhere", _slips, ("iou", "parameter_counts", "ram_estimates")),
+    "ada": ("all right", _right, ALL),
+    "grace": ("right, her own way", _right_in_another_style, ALL),
+    "alan": ("a slip everywhere", _slips, ALL),
     "emmy": ("unfinished", _unfinished, ("iou", "parameter_counts")),
     "kurt": ("untouched", _untouched, ("iou", "ram_estimates")),
     "sofia": ("deleted the tests", _without_tests, ("iou",)),
     "nemo": ("half a file", _not_a_notebook, ("iou",)),
     "mallory": ("cheats: equals everything", _hostile("equals_everything", False), ("iou",)),
+    "victor": ("cheats: looks images up", _hostile("models/replaces_predict", False), ("mnist_cnn",)),
     "trudy": ("looks for the grader", _hostile("reads_files", True), ("parameter_counts",)),
     "oscar": ("right, then loops for ever", _hostile("endless_loop", True), ("ram_estimates",)),
     "eve": ("right, then ends the process", _hostile("exits", True), ("iou",)),
