@@ -259,7 +259,7 @@ def run_table(seed: int) -> Run:
 
 
 BASELINES: dict[str, tuple[Callable[[int], Run], int]] = {
-    "small CNN from scratch": (run_scratch, 10),
+    "small CNN from scratch": (run_scratch, 20),
     "grey levels' histogram, logistic regression": (run_histogram, 20),
     "table of all public crops, the nearest one": (run_table, 20),
     "images not scaled": (run_unscaled, 8),
