@@ -101,7 +101,7 @@ def test_the_notebooks_table_of_points_is_the_graders():
         QUESTIONS["train_digit_cnn"].checks, QUESTIONS["train_digit_cnn"].check_points(), strict=True
     )
     points = [f"{worth:g}" for _, worth in checks]
-    shares = [f"{share:.0%}" for share in (GRADER.HAS_LEARNED, GRADER.CONVOLUTIONAL, GRADER.WELL_TRAINED)]
+    shares = [f"{share:.0%}" for share in (GRADER.HAS_LEARNED, GRADER.READS_MOST, GRADER.CONVOLUTIONAL)]
     rows = re.findall(r"\| at least (\d+) % \| (\d+)", NOTEBOOK)
     assert [(f"{share}%", worth) for share, worth in rows] == list(zip(shares, points, strict=True))
     assert f"{GRADER.MAX_PARAMETERS:,}".replace(",", " ") + " parameters" in NOTEBOOK

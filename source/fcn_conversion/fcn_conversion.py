@@ -181,9 +181,8 @@ print("Every weight has met its own activation.")
 #
 # This small network, with weights that are random but always the same, lets you try it out.
 
+
 # %% provided="make_example_network"
-
-
 def make_example_network(padding="valid"):
     """Return a small network with three classes for images of 10 × 14 pixels and two channels."""
     kernels = [keras.initializers.RandomNormal(stddev=0.4, seed=seed) for seed in range(4)]
@@ -423,9 +422,8 @@ print("Slow, but sure.")
 # trained it: its filters look for lines in four directions, and its dense layer holds what they make of a
 # perfect ring and of a perfect cross. Let it search an image, with your two functions.
 
+
 # %% provided="make_finder" tags=["train"]
-
-
 def draw_ring():
     """Return a ring, (12, 12), 1 on the line and 0 elsewhere."""
     y, x = np.mgrid[:12, :12] - 5.5

@@ -21,10 +21,11 @@ MIN_CONVOLUTIONS = 2
 TRAINING_SECONDS = 120
 """Processor time that training may use: some twenty times what the worked solution does."""
 
-# Shares of the hidden, perturbed digits that earn the tiers; benchmarks/mnist_tiers.md says why these.
+# Shares of the hidden, perturbed digits that earn the tiers. The last lies between sound CNNs and everything
+# else: benchmarks/mnist_tiers.md says how far from both. The others are for those who are on the way.
 HAS_LEARNED = 0.50
+READS_MOST = 0.70
 CONVOLUTIONAL = 0.80
-WELL_TRAINED = 0.82
 
 # --- Models of students, built again -------------------------------------------------------------------
 
@@ -443,7 +444,7 @@ def trains_on_the_validation_digits(x_train, y_train, x_valid, y_valid):
 def mirrors_the_digits(x_train, y_train, x_valid, y_valid):
     from keras import layers
 
-    return fit(digit_cnn(layers.RandomFlip("horizontal")), x_train, y_train, epochs=3)
+    return fit(digit_cnn(layers.RandomFlip("horizontal")), x_train, y_train)
 
 
 @training.slip(
@@ -623,16 +624,16 @@ def test_has_learned(trained, lab):
     require(trained, lab, HAS_LEARNED)
 
 
+@training.test(points=2)
+def test_reads_most(trained, lab):
+    """gets most of the hidden digits right"""
+    require(trained, lab, READS_MOST)
+
+
 @training.test(points=3)
 def test_is_convolutional(trained, lab):
-    """gets more of the hidden digits right than a dense network trained on the same digits does"""
+    """gets as many of the hidden digits right as a convolutional network does, and no dense one"""
     require(trained, lab, CONVOLUTIONAL)
-
-
-@training.test(points=2)
-def test_is_well_trained(trained, lab):
-    """gets as many of the hidden digits right as a CNN does that was trained until it was good"""
-    require(trained, lab, WELL_TRAINED)
 
 
 # --- confusion_matrix ----------------------------------------------------------------------------------

@@ -17,9 +17,12 @@ NEEDS = grader.KERAS
 SIDE = 96
 CLASSES = len(photos.CLASS_NAMES)
 
-# Shares of fresh hidden crops, and differences of such shares; benchmarks/transfer_tiers.md says why these.
+# Shares of fresh hidden crops, and differences of such shares. They keep clear of the tolerance bounds in
+# benchmarks/transfer_tiers.md: random weights reach at most .26, a table of all public crops .69 and small
+# networks from scratch .77; sensible heads reach at least .858, and .656 more than with random weights;
+# fine-tuning in small steps costs at most .037.
 LEARNED = 0.50
-BEATS_SCRATCH = 0.75
+BEATS_SCRATCH = 0.78
 WELL_TRAINED = 0.85
 MARGIN_OVER_RANDOM = 0.40
 FINE_TUNING_MAY_COST = 0.06

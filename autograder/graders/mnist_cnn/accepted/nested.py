@@ -44,7 +44,7 @@ def train_digit_cnn(x_train, y_train, x_valid, y_valid):
         best = f"{folder}/best.keras"
         keep = keras.callbacks.ModelCheckpoint(best, monitor="val_accuracy", save_best_only=True)
         watched = (x_valid, keras.utils.to_categorical(y_valid, 10))
-        model.fit(x, y, batch_size=64, epochs=8, validation_data=watched, callbacks=[keep], verbose=0)
+        model.fit(x, y, batch_size=64, epochs=4, validation_data=watched, callbacks=[keep], verbose=0)
         return keras.models.load_model(best)
 
 
