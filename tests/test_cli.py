@@ -174,7 +174,7 @@ def files_in(folder: Path) -> set[str]:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["grade", "no_such_problem"], "There is no problem called 'no_such_problem'. Known problems: fcn_conversion,"),
+        (["grade", "no_such_problem"], "There is no problem called 'no_such_problem'. Known problems: fcn_"),
         (["grade", "--student", "nobody"], "Nothing was handed in by nobody below"),
         (["grade", "--isolation", "weak"], "--isolation is auto, strict or process, not 'weak'."),
         (["grade", "--submitted", "nowhere"], "There is no folder nowhere. Put each notebook at"),

@@ -62,8 +62,9 @@ def test_top_k_accuracy_is_kerass(rng, n_classes, k):
 
 
 def test_convolutions_are_counted_wherever_they_are():
-    """Separable and depthwise ones count, and those of nested models; pools and dense layers don't."""
+    """Separable and depthwise ones count, also in nested models; pools, dense layers and 1 × 1 don't."""
     inner = keras.Sequential([keras.Input((12, 12, 4)), layers.SeparableConv2D(4, 3), layers.MaxPooling2D()])
+    inner.add(layers.Conv2D(6, 1))
     inputs = keras.Input((28, 28, 1))
     x = layers.DepthwiseConv2D(3, strides=2, depth_multiplier=4)(inputs)
     x = inner(layers.Cropping2D(((0, 1), (0, 1)))(x))

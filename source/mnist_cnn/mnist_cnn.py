@@ -183,7 +183,8 @@ plt.show()
 # Write `build_digit_cnn`. The architecture is yours, within these bounds:
 # - it takes prepared images, (28, 28, 1) each, and begins with `keras.Input` so that its weights exist at
 #   once;
-# - it has at least **two convolutions** of any kind (`Conv2D`, `SeparableConv2D`, …);
+# - it has at least **two convolutions** of any kind (`Conv2D`, `SeparableConv2D`, …), not counting those of 1
+#   × 1, which see no neighbours;
 # - it returns ten probabilities;
 # - it has at most **500 000 parameters**: see to it that few numbers reach the first dense layer.
 #

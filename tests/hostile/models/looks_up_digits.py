@@ -1,10 +1,6 @@
 """Returns a network whose weights are a table: every image it was given, and the label of the nearest."""
 
 
-def build_digit_cnn():
-    return train_digit_cnn(np.zeros((20, 28, 28, 1), "float32"), np.arange(20) % 10, None, None)
-
-
 def train_digit_cnn(x_train, y_train, x_valid, y_valid):
     table = x_train.reshape(len(x_train), -1)
     closeness = layers.Dense(len(table))  # minus half of the squared distance to each, but for a constant
