@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from autograder import protocol
+from autograder import datasets, protocol
+from autograder.datasets import photos
 from autograder.errors import (
     NotAttempted,
     SandboxError,
@@ -397,6 +398,21 @@ class TestStrict:
     def inside(self, walled):
         with closing(walled.job(SMALL, seed=1)) as started:
             yield started
+
+    def test_hidden_images_and_labels_cannot_be_read(self, inside):
+        """The packages are there; the files that graders take hidden images and labels from are covered."""
+        names = [datasets.MNIST, *(photograph.file for photograph in photos.PHOTOGRAPHS)]
+        code = (
+            "import glob\n"
+            "def read(name):\n"
+            "    (path,) = glob.glob('/site/*/' + name)\n"
+            "    try:\n"
+            "        return open(path, 'rb').read(1)\n"
+            "    except OSError:\n"
+            "        return b''\n"
+            f"print([name for name in {names} if read(name)])"
+        )
+        assert shown(inside, code).strip() == "[]"
 
     def test_who_it_is(self, inside):
         """An ordinary user without any capability, who can't get more."""
