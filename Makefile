@@ -9,7 +9,7 @@ demo: .venv/installed
 	$(BIN)/convgrade demo
 
 test: .venv/installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadgroup
 
 build: .venv/installed
 	$(BIN)/convgrade build
@@ -18,6 +18,7 @@ lint: .venv/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/codespell README.md CONTRIBUTING.md docs source/*/*.py autograder benchmarks
 
 .venv: .venv/installed
 

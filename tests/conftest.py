@@ -19,6 +19,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-goldens", action="store_true", help="rewrite tests/golden")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let each file run on one core, but for the course's: what holds of a problem needs no neighbour."""
+    for item in items:
+        if item.path.stem != "test_course":
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+
+
 @pytest.fixture(scope="session")
 def level() -> Level:
     """The strongest isolation that works here."""
