@@ -74,9 +74,10 @@ def build(
 ) -> None:
     """Make source notebooks, the release and the worked solutions from `source/<p>/<p>.py`."""
     from autograder import build as building
+    from autograder import sentences
 
     if check:
-        stale = building.stale(_chosen(problems))
+        stale = building.stale(_chosen(problems)) + ([] if problems else sentences.stale())
         for path in stale:
             print(f"stale: {path.relative_to(catalog.ROOT)}")
         if stale:
@@ -84,7 +85,7 @@ def build(
             raise typer.Exit(NOT_ALL_GRADED)
         print("Everything is fresh.")
         return
-    written = building.build(_chosen(problems))
+    written = building.build(_chosen(problems)) + ([] if problems else sentences.write())
     for path in written:
         print(f"wrote {path.relative_to(catalog.ROOT)}")
     if not written:
@@ -236,6 +237,39 @@ def demo(
     results = grade_course(course, course.submitted, Grading(catalog.problems()), console)
     report.print_class(console, results)
     report.print_places(console, course)
+
+
+@app.command(
+    epilog="Examples: `convgrade audit iou` · `convgrade audit --mutants 3` · `convgrade audit --json -`"
+)
+def audit(
+    problems: Problems = None,
+    mutants: Annotated[
+        int | None, typer.Option(min=0, help="How many mutants of each question; all of them by default.")
+    ] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help="How many programs to judge at a time.")] = None,
+    json_file: Annotated[
+        str | None, typer.Option("--json", help="Write every judgement as JSON to a file, or to - .")
+    ] = None,
+) -> None:
+    """Grade the graders: how many wrong programs pass, and how many right ones fail."""
+    from autograder import audit as auditing
+    from autograder import batch, report, workers
+    from autograder.sandbox.host import Sandbox
+
+    console = Console(stderr=json_file == "-")
+    level, _ = batch.choose_level("auto", lambda level: Sandbox(level).close())
+    chosen = _chosen(problems)
+    slots = jobs or workers.default_jobs(max(batch.limits_of(problem.name).memory_mb for problem in chosen))
+    judgements = auditing.audit(chosen, level, slots, mutants)
+    report.print_audit(console, judgements)
+    text = json.dumps([judgement.to_json() for judgement in judgements], indent=1, ensure_ascii=False)
+    if json_file == "-":
+        print(text)
+    elif json_file:
+        write_atomically(Path(json_file), text + "\n")
+    if not all(tally.sound for _, _, tally in auditing.by_question(judgements)):
+        raise typer.Exit(NOT_ALL_GRADED)
 
 
 @app.command()

@@ -124,6 +124,19 @@ class Check:
     points: float | None
 
 
+@dataclass(frozen=True)
+class Domain:
+    """All that a question's text allows to be asked, and what is right there; for audits.
+
+    Attributes:
+        draw: draws arguments with a random generator.
+        right: says of an answer and the arguments whether it is right; None for what the reference says.
+    """
+
+    draw: Function
+    right: Function | None = None
+
+
 @dataclass(eq=False)
 class Question:
     """One question of a problem: its points, its reference, its slips and its checks."""
@@ -134,6 +147,22 @@ class Question:
     slips: dict[str, Slip] = field(default_factory=dict)
     checks: list[Check] = field(default_factory=list)
     answer: Function | None = None
+    domain: Domain | None = None
+
+    def draws(self, function: Function | None = None, *, right: Function | None = None) -> Any:
+        """Register what draws arguments, as a tuple, from all that the question's text allows.
+
+        No grade depends on it: an audit asks programs that pass what no hidden case asks.
+
+        Args:
+            right: says of an answer and the arguments whether it is right, where many answers are.
+        """
+
+        def register(draw: Function) -> Function:
+            self.domain = Domain(draw, right)
+            return draw
+
+        return register if function is None else register(function)
 
     def reference(self, function: Function) -> Function:
         """Register the function that gives the right answers."""

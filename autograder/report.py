@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
@@ -11,6 +12,9 @@ from rich.text import Text
 
 from autograder.catalog import Course
 from autograder.results import Result
+
+if TYPE_CHECKING:
+    from autograder.audit import Judgement
 
 STYLES = {"graded": "", "unreadable": "yellow", "could_not_check": "red"}
 LONGEST = 160
@@ -85,3 +89,20 @@ def print_places(console: Console, course: Course) -> None:
     for what, path in places.items():
         if path.exists():
             console.print(f"  {what}: {path}", highlight=False, soft_wrap=True)
+
+
+def print_audit(console: Console, judgements: Sequence[Judgement]) -> None:
+    """Print what an audit found: a row a question, the rates, and every fault with its program."""
+    from autograder import audit
+
+    table = Table(*audit.COLUMNS, pad_edge=False)
+    table.columns[0].no_wrap = True
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for row in audit.rows(judgements):
+        table.add_row(*row)
+    console.print(table)
+    for line in audit.summary(audit.Tally(judgements)):
+        console.print(line, highlight=False)
+    for word, judgement in audit.faults(judgements):
+        console.print(audit.account(word, judgement), markup=False, highlight=False)

@@ -59,6 +59,12 @@ def dense_to_conv_weights(kernel, bias, feature_map_shape):
     return folded, bias
 
 
+@question.draws
+def any_dense(rng):
+    shape = tuple(rng.integers(1, 6, 3).tolist())
+    return (*draw_dense(rng, shape, int(rng.integers(1, 6))), shape)
+
+
 @question.slip(
     "Keras flattens a feature map with the channels fastest: whole channels do not follow one another."
 )
@@ -826,6 +832,12 @@ question = grader.question("fcn_output_size", points=1)
 @question.reference
 def fcn_output_size(input_size, model_input_size, total_stride):
     return len(range(0, input_size - model_input_size + 1, total_stride))
+
+
+@question.draws
+def any_sizes(rng):
+    size, stride = rng.integers(1, 300, 2).tolist()
+    return size + int(rng.integers(400)), size, stride
 
 
 @question.slip("The first window is a place too: one more than the number of steps from it to the last.")

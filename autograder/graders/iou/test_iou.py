@@ -58,6 +58,12 @@ def center_to_corners(boxes):
     return boxes @ [[1, 0, 1, 0], [0, 1, 0, 1], [-0.5, 0, 0.5, 0], [0, -0.5, 0, 0.5]]
 
 
+@question.draws
+def any_centers(rng):
+    centers = draw_centers(rng, rng.integers(7))
+    return (np.round(centers).astype(rng.choice([int, float])) if rng.random() < 0.5 else centers,)
+
+
 @question.slip(
     "A side is half the width away from the center, not a whole width: the boxes come out too large."
 )
@@ -132,6 +138,12 @@ question = grader.question("corners_to_center", points=1)
 def corners_to_center(boxes):
     boxes = np.asarray(boxes, dtype=float)
     return boxes @ [[0.5, 0, -1, 0], [0, 0.5, 0, -1], [0.5, 0, 1, 0], [0, 0.5, 0, 1]]
+
+
+@question.draws
+def any_corners(rng):
+    corners = draw_corners(rng, rng.integers(7)) + rng.uniform(-20, 20)
+    return (np.round(corners).astype(rng.choice([int, float])) if rng.random() < 0.5 else corners,)
 
 
 @question.slip("Minimum and maximum were added but not halved: the center is their mean.")
@@ -231,6 +243,18 @@ def iou(box_a, box_b):
     width, height, area_a, area_b = measure(box_a, box_b)
     shared = max(width, 0) * max(height, 0)
     return ratio(shared, area_a + area_b - shared)
+
+
+@question.draws
+def any_two_boxes(rng):
+    """Small whole numbers, so that edges meet and boxes are flat or invalid now and then, or fractions."""
+    boxes = np.round(rng.uniform(-4, 8, (2, 4)), rng.choice([0, 0, 1, 3]))
+    return tuple(tuple(arranged(box, rng.random() > 0.9).tolist()) for box in boxes)
+
+
+def arranged(box, as_it_is=False):
+    """Return `box` with its minima before its maxima."""
+    return box if as_it_is else np.concatenate([np.minimum(box[:2], box[2:]), np.maximum(box[:2], box[2:])])
 
 
 @question.slip(
@@ -482,6 +506,15 @@ def pairwise_iou(boxes_a, boxes_b):
     return ratios(shared, areas_a + areas_b - shared)
 
 
+@question.draws
+def any_two_lists_of_boxes(rng):
+    decimals = rng.choice([0, 0, 1, 3])
+    return tuple(
+        np.array([arranged(np.round(rng.uniform(-4, 8, 4), decimals)) for _ in range(count)]).reshape(-1, 4)
+        for count in rng.integers(0, 5, 2)
+    )
+
+
 @question.slip(
     "Right, but too slow: let numpy compare a box with all others at once, not pair by pair in Python.",
     slow=True,
@@ -612,6 +645,12 @@ def mask_iou(mask_a, mask_b):
     return ratio(np.count_nonzero(mask_a & mask_b), np.count_nonzero(mask_a | mask_b))
 
 
+@question.draws
+def any_two_masks(rng):
+    shape, share = rng.integers(1, 6, 2), rng.choice([0, 0.1, 0.5, 0.9, 1], 2)
+    return rng.random(shape) < share[0], rng.random(shape) < share[1]
+
+
 @question.slip("Two empty masks have no pixel in their union: answer 0.0 there, not nan.")
 def masks_without_pixels_nan(mask_a, mask_b):
     return mask_iou(mask_a, mask_b) if (mask_a | mask_b).any() else math.nan
@@ -705,6 +744,19 @@ def mean_iou(y_true, y_pred, n_classes):
     right, true, predicted = class_counts(y_true, y_pred, n_classes)
     union = true + predicted - right
     return mean_of(ratios(right, union), union > 0)
+
+
+@question.draws
+def any_label_maps(rng):
+    n_classes = int(rng.integers(1, 7))
+    shape = tuple(rng.integers(0, 6, rng.integers(1, 4)))
+    seen = rng.choice(n_classes, rng.integers(1, n_classes + 1), replace=False)
+    also_seen = rng.choice(n_classes, rng.integers(1, n_classes + 1), replace=False)
+    return (
+        rng.choice(seen, shape),
+        rng.choice(rng.choice([seen[0], also_seen[0]], 1) if rng.random() < 0.2 else also_seen, shape),
+        n_classes,
+    )
 
 
 @question.slip("A class that is in neither picture was counted as 0: leave it out of the mean.")
@@ -848,6 +900,13 @@ def generalized_iou(box_a, box_b):
     return shared / union + union / hull - 1
 
 
+@question.draws
+def any_two_boxes_with_areas(rng):
+    boxes = rng.integers(-4, 6, (2, 2)).astype(float), rng.integers(1, 7, (2, 2)).astype(float)
+    corners, sides = (part + rng.choice([0, 1]) * rng.uniform(0, 0.9, (2, 2)) for part in boxes)
+    return tuple(tuple(box.tolist()) for box in np.concatenate([corners, corners + sides], axis=1))
+
+
 @question.slip("This is plain IoU: take off the share of the hull that the union leaves empty.")
 def generalized_without_hull(box_a, box_b):
     return iou(box_a, box_b)
@@ -953,6 +1012,12 @@ question = grader.question("box_with_iou", points=1)
 def box_with_iou(box, target):
     x_min, y_min, x_max, y_max = box
     return x_min, y_min, x_max, y_min + target * (y_max - y_min)
+
+
+@question.draws(right=lambda answer, box, target: len(answer) == 4 and abs(iou(box, answer) - target) < 1e-6)
+def any_box_and_target(rng):
+    corners, sides = rng.uniform(-20, 20, 2), rng.uniform(0.5, 20, 2)
+    return (*corners.tolist(), *(corners + sides).tolist()), float(rng.choice([1.0, rng.uniform(0.01, 1)]))
 
 
 @question.slip("Both sides were scaled by the target, so the area shrank by its square: scale one side only.")

@@ -72,6 +72,12 @@ def prepare_images(images):
     return np.expand_dims(images, axis=3) / 255
 
 
+@preparing.draws
+def any_images(rng):
+    darkest, brightest = np.sort(rng.integers(0, 256, 2))
+    return (rng.integers(darkest, brightest + 1, (rng.integers(4), 28, 28), dtype=np.uint8),)
+
+
 @preparing.slip("The values still run from 0 to 255: divide them, so that white becomes 1.0.")
 def images_unscaled(images):
     return np.expand_dims(images, axis=3).astype(float)
@@ -651,6 +657,12 @@ def confusion_matrix(y_true, y_pred, n_classes):
     return np.bincount(cells, minlength=n_classes**2).reshape(n_classes, n_classes)
 
 
+@confusion.draws
+def any_labels(rng):
+    n_classes, count = int(rng.integers(1, 9)), rng.integers(0, 30)
+    return (*rng.integers(0, rng.integers(1, n_classes + 1), (2, count)), n_classes)
+
+
 @confusion.slip("Rows and columns changed places: a row is a true class, a column a predicted one.")
 def matrix_transposed(y_true, y_pred, n_classes):
     return confusion_matrix(y_pred, y_true, n_classes)
@@ -748,6 +760,19 @@ def ranks(y_true, probabilities):
 @ranking.reference
 def top_k_accuracy(y_true, probabilities, k):
     return np.mean(ranks(y_true, probabilities) < k)
+
+
+@ranking.draws
+def any_ranking(rng):
+    count, n_classes = rng.integers(1, 30), rng.integers(1, 9)
+    # No two alike in a row: who is before whom among equals is left open.
+    probabilities = rng.permuted(np.tile(np.arange(1.0, n_classes + 1), (count, 1)), axis=1)
+    y_true = rng.integers(0, n_classes, count)
+    return (
+        y_true,
+        probabilities / probabilities.sum(axis=1, keepdims=True),
+        int(rng.integers(1, n_classes + 1)),
+    )
 
 
 @ranking.slip("Only the most probable class was looked at: the true one may be any of the k most probable.")

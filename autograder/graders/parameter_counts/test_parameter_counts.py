@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from autograder import answers, grader
+from autograder import answers, grader, networks
 
 variant = grader.provided("parameter_counts", "variant")
 
@@ -30,6 +30,13 @@ question = grader.question("conv2d_params", points=2)
 @question.reference
 def conv2d_params(kernel_size, in_channels, filters, use_bias=True):
     return filters * (area(kernel_size) * in_channels + use_bias)
+
+
+@question.draws
+def any_convolution(rng):
+    sizes = rng.integers(1, 9, 4).tolist()
+    kernel_size = sizes[0] if rng.integers(2) else (sizes[0], sizes[1])
+    return (kernel_size, *rng.integers(1, 80, 2).tolist(), bool(rng.integers(2)))[: rng.integers(3, 5)]
 
 
 @question.slip("Each filter also learns one bias: add it once per filter.")
@@ -122,6 +129,11 @@ def dense_params(in_features, units, use_bias=True):
     return units * (in_features + use_bias)
 
 
+@question.draws
+def any_dense(rng):
+    return (*rng.integers(1, 900, 2).tolist(), bool(rng.integers(2)))[: rng.integers(2, 4)]
+
+
 @question.slip("Each unit also learns one bias: add it once per unit.")
 def dense_without_bias(in_features, units, use_bias=True):
     return in_features * units
@@ -173,6 +185,11 @@ question = grader.question("batchnorm_params", points=1)
 def batchnorm_params(channels):
     gamma = beta = moving_mean = moving_variance = channels
     return gamma + beta, moving_mean + moving_variance
+
+
+@question.draws
+def any_channels(rng):
+    return (int(rng.integers(1, 900)),)
 
 
 @question.slip(
@@ -229,6 +246,14 @@ question = grader.question("separable_conv2d_params", points=2)
 def separable_conv2d_params(kernel_size, in_channels, filters, depth_multiplier=1, use_bias=True):
     flat_kernels = in_channels * depth_multiplier
     return area(kernel_size) * flat_kernels + (flat_kernels + use_bias) * filters
+
+
+@question.draws
+def any_separable_convolution(rng):
+    kernel_size, in_channels, filters = any_convolution(rng)[:3]
+    return (kernel_size, in_channels, filters, int(rng.integers(1, 5)), bool(rng.integers(2)))[
+        : rng.integers(3, 6)
+    ]
 
 
 @question.slip(
@@ -386,6 +411,11 @@ def changed(layers, kinds, **settings):
 @question.reference
 def stack_params(input_shape, layers):
     return right_counts(input_shape, layers)
+
+
+@question.draws
+def any_stack(rng):
+    return networks.any_network(rng)
 
 
 @question.slip("Convolutions and dense layers have biases unless a layer says use_bias=False.")
@@ -846,6 +876,11 @@ def lenet5_params():
     return lenet5_counts(32, 1, True)
 
 
+@question.draws
+def nothing(rng):
+    return ()
+
+
 @question.slip(
     "Those are the slides' products. They multiply by the number of parameters of the layer before; what "
     "enters F6 are the outputs of C5, and what enters OUT those of F6."
@@ -938,6 +973,11 @@ def named_counts(input_shape, layers, counted_layers):
 def my_network_params(student_id):
     input_shape, layers = variant(student_id)
     return named_counts(input_shape, layers, layers)
+
+
+@question.draws
+def own_id(rng):
+    return ("ada",)
 
 
 @question.slip("Those are the counts of the sample id's network. Put your own id in, and count your own.")

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from autograder import answers, grader
+from autograder import answers, grader, networks
 
 variant = grader.provided("ram_estimates", "variant")
 
@@ -170,6 +170,11 @@ question = grader.question("feature_map_shapes", points=2)
 @question.reference
 def feature_map_shapes(input_shape, layers):
     return walk(input_shape, layers, layer_shape)
+
+
+@question.draws
+def any_network(rng):
+    return networks.any_network(rng)
 
 
 @question.slip('Under "same" padding a size that does not divide evenly is rounded up, not down.')
@@ -349,6 +354,15 @@ def tensor_bytes(shape, dtype="float32"):
     return math.prod(shape) * itemsize(dtype)
 
 
+DTYPES = ["float16", "float32", "float64", "int8", "uint8"]
+
+
+@question.draws
+def any_tensor(rng):
+    shape = tuple(rng.integers(1, 9, rng.integers(0, 5)).tolist())
+    return (shape, str(rng.choice([*DTYPES, "int16", "bfloat16", "float"])))[: rng.integers(1, 3)]
+
+
 @question.slip("That is the number of bits: eight bits are one byte.")
 def bits(shape, dtype="float32"):
     return 8 * itemsize(dtype) * math.prod(shape)
@@ -439,6 +453,17 @@ def count_weights(input_shape, kernel_size, filters):
 def conv2d_multiplications(input_shape, kernel_size, filters, strides=1, padding="same"):
     places = math.prod(places_of(input_shape, kernel_size, strides, padding))
     return places * count_weights(input_shape, kernel_size, filters)
+
+
+@question.draws
+def any_convolution(rng):
+    while True:
+        (input_shape, (layer,)) = networks.any_network(rng, 1, 1)
+        if layer["type"] == "conv":
+            break
+    sizes = (layer["kernel_size"], layer["filters"], layer.get("strides", 1), layer.get("padding", "valid"))
+    # Without a padding it is "same", which fits any window.
+    return (input_shape, *sizes[: 4 if sizes[3] == "valid" else rng.integers(2, 5)])
 
 
 @question.slip("A window reaches through every input channel: multiply by them, too.")
@@ -566,6 +591,11 @@ question = grader.question("inference_ram_bytes", points=3)
 def inference_ram_bytes(input_shape, layers, dtype="float32"):
     params, activations = memory_parts(input_shape, layers, dtype)
     return params + largest_neighbours(activations)
+
+
+@question.draws
+def any_network_of_any_type(rng):
+    return (*networks.any_network(rng, 1), str(rng.choice(DTYPES)))[: rng.integers(2, 4)]
 
 
 @question.slip(
@@ -703,6 +733,12 @@ question = grader.question("training_ram_bytes", points=3)
 def training_ram_bytes(input_shape, layers, batch_size, dtype="float32"):
     params, activations = memory_parts(input_shape, layers, dtype)
     return params + batch_size * sum(activations)
+
+
+@question.draws
+def any_training(rng):
+    dtype = str(rng.choice(DTYPES))
+    return (*networks.any_network(rng), int(rng.integers(1, 99)), dtype)[: rng.integers(3, 5)]
 
 
 @question.slip(
@@ -854,6 +890,12 @@ def optimizer_bytes(n_params, optimizer, dtype="float32"):
     return n_params * itemsize(dtype) * {"sgd": 1, "momentum": 2, "adam": 3}[optimizer]
 
 
+@question.draws
+def any_optimizer(rng):
+    optimizer = str(rng.choice(["sgd", "momentum", "adam"]))
+    return (int(rng.integers(0, 10**7)), optimizer, str(rng.choice(DTYPES)))[: rng.integers(2, 4)]
+
+
 @question.slip("Every optimizer needs the gradients: only its slots are counted here.")
 def gradients_forgotten(n_params, optimizer, dtype="float32"):
     return n_params * itemsize(dtype) * {"sgd": 0, "momentum": 1, "adam": 2}[optimizer]
@@ -915,6 +957,17 @@ question = grader.question("max_batch_size", points=2)
 def max_batch_size(input_shape, layers, memory_bytes, dtype="float32"):
     params, activations = memory_parts(input_shape, layers, dtype)
     return max((memory_bytes - params) // sum(activations), 0)
+
+
+@question.draws
+def any_memory(rng):
+    dtype = str(rng.choice(DTYPES))
+    network = networks.any_network(rng)
+    params, activations = memory_parts(*network, dtype)
+    images = rng.choice([0, rng.integers(0, 5), rng.integers(0, 1000)])
+    spare = rng.choice([-1, 0, 1, int(rng.integers(sum(activations)))])
+    memory = max(0, int(params + images * sum(activations) + spare)) if rng.random() < 0.9 else params // 2
+    return (*network, memory, dtype)[: 3 if dtype == "float32" else 4]
 
 
 @question.slip("A batch that fills the memory to the last byte fits.")
@@ -1037,6 +1090,11 @@ def my_network_ram(student_id):
         "inference_bytes": inference_ram_bytes(input_shape, layers),
         "training_bytes": training_ram_bytes(input_shape, layers, batch_size),
     }
+
+
+@question.draws
+def own_id(rng):
+    return ("ada",)
 
 
 @question.slip(

@@ -321,6 +321,11 @@ def preprocess(images):
     return scale(resize(crop_center(images)))
 
 
+@preprocessing.draws
+def any_photos(rng):
+    return (draw_photos(rng, tuple(rng.integers(60, 260, 2).tolist())),)
+
+
 @preprocessing.slip(
     "The photos were squashed into a square, and shapes with them: cut the longer side to the shorter first."
 )
@@ -1388,6 +1393,15 @@ decoding = grader.question("decode_top_k", points=1)
 def decode_top_k(probabilities, class_names, k=3):
     best = sorted(range(len(class_names)), key=lambda index: -probabilities[index])[:k]
     return [(class_names[index], float(probabilities[index])) for index in best]
+
+
+@decoding.draws
+def any_probabilities(rng):
+    n_classes = int(rng.integers(3, 15))
+    names = [f"class {number}" for number in rng.permutation(n_classes)]
+    return (draw_probabilities(rng, n_classes), names, int(rng.integers(1, n_classes + 1)))[
+        : rng.integers(2, 4)
+    ]
 
 
 @decoding.slip("The best class comes last: `argsort` sorts from small to large, so turn it round.")

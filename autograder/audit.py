@@ -1,0 +1,406 @@
+"""Grading the graders: how many wrong programs pass, how many right ones fail, and who is told what.
+
+A grader sorts programs into right and wrong, so it has error rates like any classifier. Programs of known
+kind are handed in like a student's. A mutant's kind is not known: its answers to many arguments drawn from
+all that the question's text allows, none of them the grader's own, decide whether it is wrong at all.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import multiprocessing
+import pickle
+import random
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+import nbformat
+from nbformat import NotebookNode
+
+from autograder import answers, batch, catalog, grader, programs, specimen
+from autograder.catalog import Problem
+from autograder.errors import CourseError, StudentCrash, StudentError, StudentTimeout, SubmissionError
+from autograder.grader import Question, Replay, replay
+from autograder.programs import Program
+from autograder.results import QuestionResult
+from autograder.sandbox.isolation import Level
+from autograder.submission import SandboxSubmission, Submission
+
+SAMPLE = 400
+"""Arguments that a program which passes is compared on, beside the grader's own."""
+SECRET = b"an audit's secret"
+CONFIDENCE = 0.95
+MOST_UNDIAGNOSED = 0.1
+"""The share of wrong programs with a misconception's name that may be told only which check failed."""
+HANGS = 2
+"""Timeouts and crashes after which a program is asked no more."""
+
+Truth = Literal["right", "wrong", "open"]
+
+
+@dataclass
+class Judgement:
+    """What a grader made of one program, and what it should have made of it.
+
+    Attributes:
+        truth: ``open`` where the program passed, is of no known kind, and its question has no domain to
+            draw arguments from.
+        slips: the misconceptions that the student would have been told.
+        same_as: the slips that give the program's answers wherever it was asked.
+        evidence: for a wrong program, arguments by which it was found to be wrong.
+    """
+
+    program: Program
+    truth: Truth
+    outcome: str
+    points: float
+    max_points: float
+    slips: list[str]
+    feedback: list[str]
+    same_as: list[str] = field(default_factory=list)
+    evidence: str = ""
+
+    @property
+    def passed(self) -> bool:
+        return self.points == self.max_points
+
+    @property
+    def false_accept(self) -> bool:
+        return self.truth == "wrong" and self.passed
+
+    @property
+    def false_reject(self) -> bool:
+        return self.truth == "right" and not self.passed
+
+    @property
+    def failure(self) -> bool:
+        """Whether it is wrong and was found to be."""
+        return self.truth == "wrong" and not self.passed
+
+    @property
+    def diagnosed(self) -> bool:
+        return self.failure and bool(set(self.slips) & set(self.same_as))
+
+    @property
+    def misdiagnosed(self) -> bool:
+        """Whether it has a misconception that has a name, and was told another's."""
+        return self.failure and bool(self.same_as and self.slips) and not self.diagnosed
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def audit(
+    problems: Iterable[Problem],
+    level: Level,
+    jobs: int,
+    most_mutants: int | None = None,
+    hear: Callable[[Judgement], object] = lambda judgement: None,
+) -> list[Judgement]:
+    """Judge every program of some problems.
+
+    Args:
+        most_mutants: how many of a question's mutants, drawn always alike; all of them by default.
+        hear: is told each judgement as it comes.
+    """
+    everything = [p for problem in problems for p in chosen(programs.of_problem(problem), most_mutants)]
+    context = multiprocessing.get_context("spawn")
+    judgements = []
+    with ProcessPoolExecutor(jobs, context) as pool:
+        for judgement in pool.map(judge, everything, itertools.repeat(level), chunksize=4):
+            hear(judgement)
+            judgements.append(judgement)
+    return judgements
+
+
+def chosen(found: Iterable[Program], most_mutants: int | None) -> list[Program]:
+    """Return all programs but for mutants over a number a question."""
+    kept = []
+    for question, of_question in itertools.groupby(found, lambda program: program.question):
+        together = list(of_question)
+        mutants = [program for program in together if program.kind == "mutant"]
+        if most_mutants is not None and len(mutants) > most_mutants:
+            mutants = random.Random(question).sample(mutants, most_mutants)
+        kept += [program for program in together if program.kind != "mutant"] + mutants
+    return kept
+
+
+def judge(program: Program, level: Level) -> Judgement:
+    """Hand one program in, grade it, and find out what it is."""
+    problem = catalog.problem(program.problem)
+    question = grader.load(program.problem)[program.question]
+    needs = grader.needs(program.problem)
+    submission = SandboxSubmission(
+        student="ada",
+        sandbox=batch.warm_sandbox(level, needs.imports),
+        notebook=notebook_of(program, problem),
+        untouched=frozenset() if program.source else frozenset({program.question}),
+        limits=needs.limits,
+        seed=batch.seed_of(program.problem),
+        files=batch.course_files(problem),
+    )
+    with closing(submission):
+        graded = grader.grade(program.problem, submission, SECRET, [program.question]).questions[0]
+        if graded.outcome == "could_not_check":
+            raise CourseError(f"The grader of {program.question} broke on a program: {program.source}")
+        return _judged(program, question, graded, submission)
+
+
+def notebook_of(program: Program, problem: Problem) -> NotebookNode:
+    """Return the worked notebook with the program in the place of its question's solution."""
+    notebook = specimen.handed_in(problem, specimen.reference(problem) | {program.question: program.source})
+    if program.earlier:
+        (place,) = [n for n, cell in enumerate(notebook.cells) if cell.id == program.question]
+        notebook.cells[place].source = "# It stands above."
+        notebook.cells.insert(place, nbformat.v4.new_code_cell(program.source, id="earlier"))
+    return notebook
+
+
+def _judged(
+    program: Program, question: Question, graded: QuestionResult, submission: Submission
+) -> Judgement:
+    judgement = Judgement(
+        program, "wrong", graded.outcome, graded.points, graded.max_points, graded.slips, graded.feedback
+    )
+    if program.kind in programs.RIGHT:
+        judgement.truth = "right"
+    elif program.kind == "slip":
+        judgement.same_as = [program.name]
+    elif program.kind == "mutant":
+        if question.domain is None:
+            judgement.truth = "open" if judgement.passed else "wrong"
+        else:
+            _decide(judgement, question, submission)
+    return judgement
+
+
+def _decide(judgement: Judgement, question: Question, submission: Submission) -> None:
+    """Find out whether a mutant is right, and which slips it is."""
+    slips = {name: None for name, slip in question.slips.items() if not (slip.slow or slip.told)}
+    likely, hangs = set(slips), 0
+    judgement.truth = "right" if judgement.passed else "wrong"
+    for number, arguments in enumerate(domain(judgement.program.problem, question.name)):
+        if (judgement.truth == "wrong" and not likely) or hangs >= HANGS:
+            break
+        try:
+            answer = Replay(submission.call(question.name, *arguments))
+        except StudentError as error:
+            answer = Replay(error=error)
+        except SubmissionError as error:
+            hangs += isinstance(error, StudentTimeout | StudentCrash)
+            answer = Replay(error=StudentError("", ("",)))
+        if not _is_right(answer, arguments, question, number, judgement.program.problem):
+            judgement.truth = "wrong"
+            judgement.evidence = judgement.evidence or repr(arguments)[:2_000]
+        likely = {
+            slip
+            for slip in likely
+            if same(answer, _answer(judgement.program.problem, question.name, slip, number), question)
+        }
+    if judgement.truth == "wrong" and not hangs:
+        judgement.same_as = sorted(likely)
+
+
+@functools.cache
+def domain(problem: str, question: str) -> tuple[tuple[Any, ...], ...]:
+    """Return arguments drawn from everything that a question's text allows."""
+    drawn_by = grader.load(problem)[question].domain
+    assert drawn_by is not None
+    rng = grader.generator(SECRET, f"domain of {problem}::{question}")
+    drawn = [tuple(drawn_by.draw(rng)) for _ in range(SAMPLE)]
+    return tuple({pickle.dumps(arguments): arguments for arguments in drawn}.values())
+
+
+def _is_right(
+    answer: Replay, arguments: tuple[Any, ...], question: Question, number: int, problem: str
+) -> bool:
+    assert question.domain is not None
+    if question.domain.right is None:
+        return same(answer, _answer(problem, question.name, "", number), question)
+    return answer.error is None and bool(question.domain.right(answer.value, *arguments))
+
+
+@functools.cache
+def _answer(problem: str, question: str, slip: str, number: int) -> Replay:
+    """Return what the reference, or one of the slips, makes of one draw of the domain."""
+    asked = grader.load(problem)[question]
+    program = asked.slips[slip].program if slip else asked.answer
+    assert program is not None
+    return replay(program, domain(problem, question)[number], {})
+
+
+def same(got: Replay, want: Replay, question: Question) -> bool:
+    """Say whether two programs made the same of a call."""
+    if got.error is not None or want.error is not None:
+        return got.error is not None and want.error is not None and want.error.kinds[0] in got.error.kinds
+    try:
+        return answers.agree(got.value, want.value, question.tolerance)
+    except TypeError:
+        return False
+
+
+# --- Rates ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Rate:
+    """How often something happened, and how often it may happen after all."""
+
+    count: int
+    of: int
+
+    @property
+    def share(self) -> float:
+        return self.count / self.of if self.of else 0.0
+
+    @property
+    def bound(self) -> float:
+        """The one-sided upper 95 % bound of the share (Clopper and Pearson, Biometrika 26, 1934)."""
+        from scipy.stats import binomtest
+
+        if not self.of:
+            return 1.0
+        interval = binomtest(self.count, self.of, alternative="less").proportion_ci(CONFIDENCE, "exact")
+        return float(interval.high)
+
+
+@dataclass(frozen=True)
+class Tally:
+    """The rates of some judgements."""
+
+    judgements: Sequence[Judgement]
+
+    @property
+    def false_accepts(self) -> Rate:
+        wrong = [j for j in self.judgements if j.truth == "wrong"]
+        return Rate(sum(j.false_accept for j in wrong), len(wrong))
+
+    @property
+    def false_accepted_mutants(self) -> Rate:
+        wrong = [j for j in self.judgements if j.truth == "wrong" and j.program.kind == "mutant"]
+        return Rate(sum(j.false_accept for j in wrong), len(wrong))
+
+    @property
+    def false_rejects(self) -> Rate:
+        right = [j for j in self.judgements if j.truth == "right"]
+        return Rate(sum(j.false_reject for j in right), len(right))
+
+    @property
+    def undiagnosed(self) -> Rate:
+        """Of the failures that have a misconception's name, those that are not told it."""
+        named = [j for j in self.judgements if j.failure and j.same_as]
+        return Rate(sum(not j.diagnosed for j in named), len(named))
+
+    @property
+    def misdiagnosed(self) -> Rate:
+        named = [j for j in self.judgements if j.failure and j.same_as]
+        return Rate(sum(j.misdiagnosed for j in named), len(named))
+
+    @property
+    def general(self) -> Rate:
+        """Of all failures, those that are told only which check failed."""
+        failures = [j for j in self.judgements if j.failure]
+        return Rate(sum(not j.slips for j in failures), len(failures))
+
+    @property
+    def open(self) -> int:
+        """How many mutants pass of which nothing says whether they are right."""
+        return sum(j.truth == "open" for j in self.judgements)
+
+    @property
+    def sound(self) -> bool:
+        """Whether the grader is as good as it has to be."""
+        no_error = not (self.false_accepts.count or self.false_rejects.count or self.misdiagnosed.count)
+        return no_error and not self.open and self.undiagnosed.share <= MOST_UNDIAGNOSED
+
+    @property
+    def equivalent(self) -> int:
+        return sum(j.truth == "right" and j.program.kind == "mutant" for j in self.judgements)
+
+
+def by_question(judgements: Iterable[Judgement]) -> Iterator[tuple[str, str, Tally]]:
+    """Yield each question's problem, name and rates."""
+    groups: dict[tuple[str, str], list[Judgement]] = {}
+    for judgement in judgements:
+        groups.setdefault((judgement.program.problem, judgement.program.question), []).append(judgement)
+    for (problem, question), of_question in groups.items():
+        yield problem, question, Tally(of_question)
+
+
+# --- In words --------------------------------------------------------------------------------------------
+
+COLUMNS = (
+    "question", "wrong", "accepted", "right", "rejected", "mutants", "equivalent", "named", "told so",
+    "told another",
+)  # fmt: skip
+
+
+def rows(judgements: Sequence[Judgement]) -> Iterator[tuple[str, ...]]:
+    """Yield the table's cells: a row a question, and one for all of them together."""
+    for _, question, tally in by_question(judgements):
+        yield _row(question, tally)
+    yield _row("all together", Tally(judgements))
+
+
+def _row(name: str, tally: Tally) -> tuple[str, ...]:
+    accepts, rejects, undiagnosed = tally.false_accepts, tally.false_rejects, tally.undiagnosed
+    numbers = (
+        accepts.of, accepts.count, rejects.of, rejects.count, tally.false_accepted_mutants.of,
+        tally.equivalent, undiagnosed.of, undiagnosed.of - undiagnosed.count, tally.misdiagnosed.count,
+    )  # fmt: skip
+    return (name, *map(str, numbers))
+
+
+def summary(tally: Tally) -> list[str]:
+    """Return the rates in sentences, each with its upper bound."""
+
+    def line(what: str, rate: Rate) -> str:
+        bound = f"at most {rate.bound:.2%} with {CONFIDENCE:.0%} confidence"
+        return f"{what}: {rate.count} of {rate.of} ({rate.share:.2%}; {bound})"
+
+    lines = [
+        line("False accepts, all wrong programs", tally.false_accepts),
+        line("False accepts, mutants that are wrong", tally.false_accepted_mutants),
+        line("False rejects, all right programs", tally.false_rejects),
+        line("Undiagnosed, of wrong programs whose misconception has a name", tally.undiagnosed),
+        line("Misdiagnosed, of the same", tally.misdiagnosed),
+        line("Told only which check failed, of all wrong programs", tally.general),
+    ]
+    if tally.open:
+        lines.append(f"Open: {tally.open} mutants pass, and nothing says whether they are right.")
+    return lines
+
+
+def faults(judgements: Iterable[Judgement]) -> Iterator[tuple[str, Judgement]]:
+    """Yield what is wrong with the graders: a word for it, and the program that shows it."""
+    for judgement in judgements:
+        if judgement.false_accept:
+            yield "false accept", judgement
+        elif judgement.false_reject:
+            yield "false reject", judgement
+        elif judgement.misdiagnosed:
+            yield "misdiagnosed", judgement
+        elif judgement.failure and judgement.same_as and not judgement.diagnosed:
+            yield "undiagnosed", judgement
+        elif judgement.truth == "open":
+            yield "open", judgement
+
+
+def account(word: str, judgement: Judgement) -> str:
+    """Tell a course's author about one fault, hidden arguments and all."""
+    program = judgement.program
+    lines = [
+        f"{word}: {program.problem} · {program.question} · {program.kind} · {program.name.splitlines()[0]}"
+    ]
+    lines += [f"    {line}" for line in program.change.splitlines()]
+    lines.append(f"    {judgement.points:g} of {judgement.max_points:g} points, {judgement.outcome}")
+    lines += [f"    told: {sentence}" for sentence in judgement.feedback]
+    if judgement.same_as:
+        lines.append(f"    answers like: {', '.join(judgement.same_as)}")
+    if judgement.evidence:
+        lines.append(f"    wrong for: {judgement.evidence}")
+    return "\n".join(lines)

@@ -1,0 +1,153 @@
+"""The audit finds what is wrong with a grader, and finds nothing wrong with those of the course."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import replace
+
+import pytest
+
+from autograder import audit, catalog, grader, programs, specimen
+from autograder.audit import Rate, Tally
+from autograder.programs import Program
+from autograder.sandbox.isolation import Level
+
+IOU = catalog.problem("iou")
+LIGHT = [p for p in catalog.problems() if "tensorflow" not in grader.needs(p.name).imports]
+MUTANTS = 2
+"""Of each question in the short audit, beside its reference in every style."""
+
+
+def program(kind: programs.Kind, source: str, question: str = "iou", name: str = "") -> Program:
+    return Program("iou", question, kind, name or kind, source)
+
+
+def short(problem: catalog.Problem) -> list[Program]:
+    """Return the part of a problem's programs that no other test of the course judges."""
+    found = programs.of_problem(problem, alternatives=False)
+    return audit.chosen((p for p in found if p.kind in ("restyled", "visible", "mutant")), MUTANTS)
+
+
+@pytest.mark.parametrize("problem", LIGHT, ids=lambda problem: problem.name)
+def test_a_short_audit_finds_no_fault(problem: catalog.Problem, level: Level) -> None:
+    """Styles keep every point, mutants and learnt answers lose some, and named mistakes are told."""
+    judgements = [audit.judge(found, level) for found in short(problem)]
+    assert [audit.account(*fault) for fault in audit.faults(judgements)] == []
+    assert {j.program.kind for j in judgements} >= {"restyled", "mutant"}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("problem", catalog.problems(), ids=lambda problem: problem.name)
+def test_a_whole_audit_finds_no_fault(problem: catalog.Problem, level: Level) -> None:
+    """Every program of every kind is judged as it should be."""
+    judgements = audit.audit([problem], level, jobs=2)
+    assert [audit.account(*fault) for fault in audit.faults(judgements)] == []
+
+
+class TestJudging:
+    REFERENCE = specimen.reference(IOU)["iou"]
+
+    def test_a_wrong_program_that_passes_is_a_false_accept(self, level: Level) -> None:
+        """What is handed in as wrong and gets full marks is the grader's fault."""
+        judgement = audit.judge(program("constant", self.REFERENCE), level)
+        assert judgement.false_accept
+        assert [word for word, _ in audit.faults([judgement])] == ["false accept"]
+
+    def test_a_right_program_that_fails_is_a_false_reject(self, level: Level) -> None:
+        """What is handed in as right and loses points is the grader's fault, too."""
+        judgement = audit.judge(program("accepted", "def iou(box_a, box_b):\n    return 0.5"), level)
+        assert judgement.false_reject
+        assert [word for word, _ in audit.faults([judgement])] == ["false reject"]
+
+    def test_a_mutant_that_changes_nothing_is_right(self, level: Level) -> None:
+        """Its answers to draws from the whole domain are the reference's."""
+        judgement = audit.judge(program("mutant", self.REFERENCE + "\n    unreachable = 1"), level)
+        assert (judgement.truth, judgement.passed) == ("right", True)
+
+    def test_a_mutant_that_is_wrong_only_where_no_hidden_case_looks_is_found(
+        self, level: Level, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A grader that asks too little accepts it; arguments of the domain show that it is wrong."""
+        weak = replace(grader.load("iou")["iou"].domain, draw=lambda rng: ((0, 0, 1e6, 1), (0, 0, 1e6, 1)))
+        monkeypatch.setattr(grader.load("iou")["iou"], "domain", weak)
+        audit.domain.cache_clear()
+        audit._answer.cache_clear()
+        special = self.REFERENCE.replace("def iou(", "def right(") + (
+            "\n\ndef iou(box_a, box_b):\n    return 0.5 if box_a[2] == 1e6 else right(box_a, box_b)"
+        )
+        judgement = audit.judge(program("mutant", special), level)
+        audit.domain.cache_clear()
+        audit._answer.cache_clear()
+        assert judgement.false_accept
+        assert "1000000.0" in judgement.evidence
+
+    def test_a_mutant_that_is_a_slip_must_be_told_so(self, level: Level) -> None:
+        """A program with a named misconception counts as diagnosed only by that name."""
+        judgement = audit.judge(program("mutant", specimen.slip(IOU, "iou", "dice")), level)
+        assert judgement.same_as == ["dice"]
+        assert judgement.diagnosed
+        judgement.slips = ["touching_boxes"]
+        assert judgement.misdiagnosed
+        judgement.slips = []
+        assert [word for word, _ in audit.faults([judgement])] == ["undiagnosed"]
+
+    def test_a_mutant_that_never_ends_is_wrong(self, level: Level) -> None:
+        """It times out, and is not asked for the whole domain."""
+        judgement = audit.judge(program("mutant", "def iou(box_a, box_b):\n    while True: pass"), level)
+        assert (judgement.truth, judgement.outcome) == ("wrong", "timeout")
+
+    def test_without_a_domain_nothing_is_claimed(self, level: Level, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A mutant that passes is left to a person."""
+        monkeypatch.setattr(grader.load("iou")["iou"], "domain", None)
+        judgement = audit.judge(program("mutant", self.REFERENCE), level)
+        assert [word for word, _ in audit.faults([judgement])] == ["open"]
+
+
+class TestPrograms:
+    def test_mutants_differ_from_their_original_and_parse(self) -> None:
+        """Each is another program in Python's own eyes, and says what was changed."""
+        source = "def area(box):\n    return (box[2] - box[0]) * (box[3] - box[1])"
+        found = list(programs.mutants(source))
+        assert len(found) > 20
+        assert all(ast.dump(ast.parse(mutant)) != ast.dump(ast.parse(source)) for _, _, mutant in found)
+        assert all(change.startswith("- return (box[2] - box[0])") for _, change, _ in found)
+
+    def test_styles_mean_the_same(self) -> None:
+        """Every style of a function gives its values, by position and by keyword."""
+        source = (
+            "def share(part, whole=4):\n    total = 0\n    for _ in range(3):\n        total += part\n"
+            "    return total / whole"
+        )
+        styles = dict(programs._restyled(source, "share"))
+        assert len(styles) == 7
+        for style, restyled in styles.items():
+            namespace: dict = {}
+            exec(restyled, namespace)
+            assert (namespace["share"](8), namespace["share"](part=8, whole=2)) == (6, 12), style
+
+    def test_learnt_answers_pass_the_visible_tests(self) -> None:
+        """The program that knows the visible tests by heart is a serious opponent."""
+        (learnt,) = programs._visible_answers(IOU, "mean_iou")
+        namespace: dict = {}
+        exec(learnt.source, namespace)
+        assert namespace["ANSWERS"]
+
+    def test_every_question_with_plain_answers_has_a_domain(self) -> None:
+        """So that no mutant of the light problems is left to a person."""
+        asked = [question for p in LIGHT for question in grader.load(p.name).values()]
+        assert [question.name for question in asked if question.domain is None] == []
+
+
+class TestRates:
+    def test_the_bound_is_clopper_and_pearsons(self) -> None:
+        """Of 0 in n it is 1 - 0.05 ** (1 / n), and it holds the share."""
+        assert Rate(0, 300).bound == pytest.approx(1 - 0.05 ** (1 / 300))
+        assert Rate(3, 10).bound > Rate(3, 10).share
+        assert Rate(0, 0).bound == 1
+
+    def test_a_fault_makes_a_grader_unsound(self, level: Level) -> None:
+        """One false accept is enough."""
+        good = audit.judge(program("reference", TestJudging.REFERENCE), level)
+        bad = audit.judge(program("constant", TestJudging.REFERENCE), level)
+        assert Tally([good]).sound
+        assert not Tally([good, bad]).sound
