@@ -6,17 +6,21 @@ import contextlib
 import os
 import platform
 import secrets
+import shutil
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from autograder.errors import CourseError
+from autograder.results import UNFINISHED, remove_unfinished
 
 ROOT = Path(__file__).resolve().parent.parent
 """The repository that this package is installed from."""
 GRADERS = Path(__file__).resolve().parent / "graders"
 
 _SECRET_BYTES = 64
+_TEMPORARY = "convgrade-"
 
 
 @dataclass(frozen=True)
@@ -142,10 +146,42 @@ class Course:
                     f"Another process ({file.read().strip() or 'unknown'}) is grading this course. Wait "
                     "until it is done, or end it: finished results are kept."
                 ) from None
-            file.truncate(0)
-            file.write(f"process {os.getpid()} on {platform.node()}")
-            file.flush()
+            with contextlib.suppress(OSError):  # the lock holds on a full disk, too
+                os.ftruncate(file.fileno(), 0)
+                os.write(file.fileno(), f"process {os.getpid()} on {platform.node()}".encode())
             yield
+
+    @contextlib.contextmanager
+    def temporary_files(self) -> Iterator[None]:
+        """Keep this process's temporary files, and its children's, in a folder that is removed afterwards.
+
+        Where a kill prevents that, the next one to come here does it. Needs the lock.
+        """
+        note = self.root / ".convgrade_temporary"
+        with contextlib.suppress(OSError, ValueError):
+            _remove_own(Path(note.read_text(encoding="utf-8")))
+        folder = Path(tempfile.mkdtemp(prefix=_TEMPORARY))
+        before = tempfile.tempdir, os.environ.get("TMPDIR")
+        try:
+            with contextlib.suppress(OSError):  # a full disk stops nobody who writes nothing
+                note.write_text(str(folder), encoding="utf-8")
+            tempfile.tempdir = os.environ["TMPDIR"] = str(folder)
+            yield
+        finally:
+            tempfile.tempdir = before[0]
+            os.environ.pop("TMPDIR")
+            if before[1] is not None:
+                os.environ["TMPDIR"] = before[1]
+            _remove_own(folder)
+            if not folder.exists():
+                note.unlink(missing_ok=True)
+
+    def tidy(self) -> None:
+        """Remove what another process had begun to write when it was killed. Needs the lock."""
+        for path in self.root.glob(f".*{UNFINISHED}*"):  # a database has a journal beside it
+            path.unlink(missing_ok=True)
+        for folder in (self.results, self.root / "autograded", self.root / "feedback"):
+            remove_unfinished(folder)
 
     def secret(self) -> bytes:
         """Return the course's secret, from which hidden inputs are drawn; the first call creates it.
@@ -155,13 +191,39 @@ class Course:
         """
         path = self.root / ".convgrade_secret"
         try:
-            with contextlib.suppress(FileExistsError):
-                descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-                with os.fdopen(descriptor, "wb") as file:
-                    file.write(secrets.token_hex(_SECRET_BYTES // 2).encode())
+            if not path.exists():
+                _create_whole(path, secrets.token_hex(_SECRET_BYTES // 2))
             found = path.read_bytes()
         except OSError as error:
-            raise CourseError(f"Could not read or write {path}: {error.strerror}.") from error
-        if len(found) < _SECRET_BYTES:  # the disk was full, or another run is just writing it
+            raise CourseError(
+                f"Could not read or write {path}: {error.strerror}. Free some space or fix the permissions, "
+                "then run the command again."
+            ) from error
+        if len(found) < _SECRET_BYTES:
             raise CourseError(f"{path} is not whole. Restore it, or remove it and grade everything again.")
         return found
+
+
+def _remove_own(folder: Path) -> None:
+    """Remove a folder for temporary files, if it is one that this user has made."""
+    if folder.parent == Path(tempfile.gettempdir()) and folder.name.startswith(_TEMPORARY):
+        with contextlib.suppress(OSError):
+            if folder.lstat().st_uid == os.getuid():
+                shutil.rmtree(folder)
+
+
+def _create_whole(path: Path, text: str) -> None:
+    """Create a file that only its owner reads, whole or not at all, whatever stops it.
+
+    Raises:
+        OSError: it can't be written.
+    """
+    descriptor, temporary = tempfile.mkstemp(UNFINISHED, f".{path.name}.", path.parent)
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).replace(path)
+    finally:
+        Path(temporary).unlink(missing_ok=True)

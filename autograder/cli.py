@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -14,7 +17,7 @@ from rich.console import Console
 
 from autograder import __version__, catalog
 from autograder.catalog import Course, Problem
-from autograder.errors import ConvGradeError
+from autograder.errors import ConvGradeError, CourseError
 from autograder.results import Result, write_atomically
 
 app = typer.Typer(
@@ -26,8 +29,8 @@ app = typer.Typer(
     epilog="New here? Try `convgrade demo`, then `convgrade doctor`.",
 )
 NOT_ALL_GRADED, USAGE = 1, 2
-INTERRUPTED = 130
-"""What typer makes of an interrupt, without a word."""
+STOPPED = 128
+"""What a signal's number is added to, where one stopped the command."""
 
 Problems = Annotated[list[str] | None, typer.Argument(help="Problems; all of them by default.")]
 CourseFolder = Annotated[Path, typer.Option("--course", help="The course folder.")]
@@ -35,17 +38,60 @@ CourseFolder = Annotated[Path, typer.Option("--course", help="The course folder.
 
 def main() -> None:
     """Run the command line; every expected failure is one sentence and an exit code."""
-    try:
-        app()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads on
-    except (ConvGradeError, OSError) as error:
-        print(f"convgrade: {error}", file=sys.stderr)
-        raise SystemExit(USAGE) from None
-    except SystemExit as end:
-        if end.code == INTERRUPTED:
-            print("convgrade: stopped; finished results are kept.", file=sys.stderr)
-        raise
+    stop = _Stop()
+    with stop.listening():
+        try:
+            app()
+        except BaseException as error:
+            if stop.signal:  # whatever it was turned into on its way here
+                raise SystemExit(stop.end()) from None
+            if isinstance(error, BrokenPipeError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads on
+            elif isinstance(error, ConvGradeError | OSError):
+                print(f"convgrade: {error}", file=sys.stderr)
+                raise SystemExit(USAGE) from None
+            else:
+                raise
+
+
+@dataclass
+class _Stop:
+    """Hears the signals that ask a command to stop: Ctrl-C, ``kill``, a terminal that is closed.
+
+    Attributes:
+        signal: the first that came; 0 where none did.
+    """
+
+    signal: int = 0
+    _told: bool = False
+
+    @contextlib.contextmanager
+    def listening(self) -> Iterator[None]:
+        """Turn the first signal into an interrupt; a second one does not wait until it has worked."""
+
+        def stop(number: int, frame: object) -> None:
+            if self.signal:
+                os._exit(self.end())
+            self.signal = number
+            raise KeyboardInterrupt
+
+        wanted = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        # What is ignored already stays so: nohup and background jobs ask for it.
+        heard = [number for number in wanted if signal.getsignal(number) is not signal.SIG_IGN]
+        before = {number: signal.signal(number, stop) for number in heard}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def end(self) -> int:
+        """Say once that the command was stopped, and return its exit code."""
+        if not self._told:
+            self._told = True
+            with contextlib.suppress(OSError):  # the terminal may be gone
+                print("convgrade: stopped; finished results are kept.", file=sys.stderr)
+        return STOPPED + self.signal
 
 
 def _chosen(names: list[str] | None) -> list[Problem]:
@@ -170,8 +216,10 @@ class Grading:
 
 def grade_course(course: Course, submitted: Path, wanted: Grading, console: Console) -> list[Result]:
     """Grade and record a course; return all results, those that were still right too."""
-    with course.lock():
+    with course.lock(), course.temporary_files():
+        course.tidy()
         results = _grade_what_changed(course, submitted, wanted, console)
+        _require_kept(course, results)
         _record(course, submitted, results, wanted.jobs, console)
     return sorted(results, key=lambda result: (result.student, result.problem))
 
@@ -198,12 +246,26 @@ def _grade_what_changed(course: Course, submitted: Path, wanted: Grading, consol
         offered = (
             workers.cluster(wanted.scheduler) if wanted.scheduler else workers.processes(jobs, progress.hear)
         )
-        with offered as pool:
-            for graded in workers.grade_all(planned, pool):
+        with offered as pool, contextlib.closing(workers.grade_all(planned, pool)) as finished:
+            for graded in finished:
                 graded.write(course.results)
                 results.append(graded.result)
                 progress.finish(graded.result)
     return results
+
+
+def _require_kept(course: Course, results: list[Result]) -> None:
+    """Make sure that everything is still there to be recorded.
+
+    Raises:
+        CourseError: results were removed meanwhile.
+    """
+    lost = [result for result in results if not result.path(course.results).is_file()]
+    if lost:
+        raise CourseError(
+            f"{len(lost)} results were removed from {course.results} during the grading. "
+            "Run the command again to grade these once more and to record the others."
+        )
 
 
 def _record(

@@ -11,15 +11,16 @@ from __future__ import annotations
 import contextlib
 import copy
 import functools
+import itertools
 import logging
 import os
 import re
+import shutil
 import sys
 import tempfile
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from concurrent.futures import BrokenExecutor
 from pathlib import Path
 from typing import Any
 
@@ -33,15 +34,18 @@ from nbgrader.converters.base import BaseConverter
 from nbgrader.coursedir import CourseDirectory
 from nbgrader.preprocessors import AssignLatePenalties, LimitOutput, NbGraderPreprocessor
 from nbgrader.utils import capture_log, compute_checksum
-from sqlalchemy.exc import SAWarning
+from sqlalchemy.exc import DBAPIError, OperationalError, SAWarning, StatementError
 from traitlets import List, Unicode
 from traitlets.config import Config
 
-from autograder import batch, catalog, intake
+from autograder import batch, catalog, intake, workers
 from autograder.catalog import Course
 from autograder.errors import ConvGradeError
-from autograder.results import QuestionResult, Result, read_result, write_atomically
+from autograder.results import UNFINISHED, QuestionResult, Result, read_result, write_atomically
 from autograder.sandbox.host import Sandbox
+
+# nbgrader's gradebook prints tracebacks of errors that it also raises, unless somebody listens.
+logging.getLogger("tornado.application").addHandler(logging.NullHandler())
 
 MARKS = {"passed": "✓", "failed": "✗", "not_attempted": "–"}
 
@@ -185,27 +189,103 @@ def comment_on(question: QuestionResult) -> str:
     return disarmed("\n\n".join(question.feedback)) or "No response."
 
 
+class Unavailable(ConvGradeError):
+    """The gradebook could not be opened or written, which has nothing to do with who was to be recorded."""
+
+
 def record(course: Course, submitted: Path, results: Iterable[Result], jobs: int = 1) -> None:
     """Record results in the gradebook, ``autograded/`` and ``feedback/``, as ``nbgrader autograde`` would.
+
+    What could not be checked leaves formgrader's lists of scores, and gets a note that says so.
 
     Args:
         jobs: processes that write pages; the gradebook has one writer.
 
     Raises:
-        ConvGradeError: nbgrader refused; the message holds its reason, and the results are kept.
+        ConvGradeError: some could not be recorded; the message says who and why, and all results are kept.
+        Unavailable: nobody could.
     """
     by_problem: dict[str, list[Result]] = {}
+    failures: list[str] = []
     for result in results:
         if result.status != "could_not_check":
             by_problem.setdefault(result.problem, []).append(result)
+            continue
+        try:
+            _withdraw(course, result)
+        except (OSError, ConvGradeError) as error:
+            failures.append(_refused(result.problem, _about_one(result, error)))
+    _create_gradebook(course)
     for problem, recorded in by_problem.items():
-        _record_problem(course, submitted, problem, recorded, jobs)
+        try:
+            failures += _record_problem(course, submitted, problem, recorded, jobs)
+        except Unavailable:
+            raise
+        except ConvGradeError as error:
+            failures.append(str(error))
+    if failures:
+        more = len(failures) - FAILURES_TOLD
+        told = failures[:FAILURES_TOLD] + ([f"And {more} more."] if more > 0 else [])
+        raise ConvGradeError("\n".join(told))
+
+
+def _create_gradebook(course: Course) -> None:
+    """Create an SQLite gradebook whole or not at all.
+
+    nbgrader writes its version into a gradebook a good second after it has made the tables. One that was
+    stopped between the two looks right, but can't be upgraded by the next version.
+    """
+    url = batch.gradebook_url(course)
+    if url.get_backend_name() != "sqlite" or not url.database or Path(url.database).exists():
+        return
+    path = Path(url.database)
+    temporary = path.with_name(f".{path.name}{UNFINISHED}")
+    _put_own_programs_on_path()
+    try:
+        temporary.unlink(missing_ok=True)
+        course_id = CourseDirectory(config=batch.load_config(course)).course_id
+        Gradebook(url.set(database=str(temporary)).render_as_string(), course_id).close()
+        temporary.replace(path)
+    except (DBAPIError, OSError) as error:
+        raise Unavailable(
+            f"Could not create {path}: {getattr(error, 'orig', error)}. The results are kept below results/; "
+            "run the command again when that is mended."
+        ) from error
+
+
+FAILURES_TOLD = 5
+"""Of those who could not be recorded, how many are told of."""
+
+
+def _withdraw(course: Course, result: Result) -> None:
+    """Take away what shows an earlier score as if it were that of the notebook handed in now.
+
+    The gradebook keeps the score, because nbgrader would export a missing one as 0. Without the notebook
+    formgrader says "needs autograding" in its place, as it does where nbgrader's own autograding failed.
+    """
+    directory = CourseDirectory(config=_settings(course))
+    for step in (directory.autograded_directory, directory.feedback_directory):
+        with contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(directory.format_path(step, result.student, result.problem))
+    result.notes.insert(0, EARLIER_SCORE)
+    result.write(course.results)
+
+
+EARLIER_SCORE = "The gradebook still holds the score of an earlier grading."
+
+
+def _settings(course: Course) -> Config:
+    """Return nbgrader's settings of a course, with the place of its gradebook spelt out."""
+    config = batch.load_config(course)
+    config.CourseDirectory.db_url = batch.gradebook_url(course).render_as_string(hide_password=False)
+    return config
 
 
 def _record_problem(
     course: Course, submitted: Path, problem: str, results: Sequence[Result], jobs: int
-) -> None:
-    config = batch.load_config(course)
+) -> list[str]:
+    """Record results of one problem; return why some could not be."""
+    config = _settings(course)
     # What they were graded with; the course's own copy may be an older one.
     config.CourseDirectory.source_directory = str(catalog.ROOT / "source")
     with tempfile.TemporaryDirectory(prefix="convgrade-") as folder:
@@ -223,10 +303,12 @@ def _record_problem(
     if jobs == 1 or len(groups) == 1:
         told = [_write_pages(*page) for page in pages]
     else:
-        with ProcessPoolExecutor(min(jobs, len(groups)), get_context("spawn")) as pool:
-            told = list(pool.map(_write_pages, *zip(*pages, strict=True)))
-    for failure in (*failures.values(), *filter(None, told)):
-        raise ConvGradeError(failure)
+        try:
+            with workers.Processes(min(jobs, len(groups))) as pool:
+                told = list(pool.map(_write_pages, *zip(*pages, strict=True)))
+        except BrokenExecutor:
+            told = [[_refused(problem, "a process that wrote pages was ended")]]
+    return [*failures.values(), *itertools.chain.from_iterable(told)]
 
 
 def _enter(
@@ -236,20 +318,29 @@ def _enter(
 
     Returns:
         For each student who could not be entered, why.
+
+    Raises:
+        Unavailable: the gradebook could not be opened or written.
     """
     failures = {}
     directory = CourseDirectory(config=config, assignment_id=problem)
     late = AssignLatePenalties(config=config)
     late.init_plugin()
-    with _without_warnings(), Gradebook(directory.db_url, directory.course_id) as gradebook:
-        for result in results:
-            try:
-                _enter_one(gradebook, late, result, times[result.student])
-                gradebook.db.commit()
-            except (InvalidEntry, MissingEntry, KeyError, ValueError) as error:
-                gradebook.db.rollback()
-                reason = f"{result.student}: {type(error).__name__}: {error}"
-                failures[result.student] = _refused(problem, reason)
+    try:
+        with _without_warnings(), Gradebook(directory.db_url, directory.course_id) as gradebook:
+            for result in results:
+                try:
+                    _enter_one(gradebook, late, result, times[result.student])
+                    gradebook.db.commit()
+                except (InvalidEntry, MissingEntry, KeyError, ValueError, StatementError) as error:
+                    gradebook.db.rollback()
+                    if isinstance(error.__context__, OperationalError):  # nbgrader makes it an InvalidEntry
+                        raise error.__context__ from None
+                    if isinstance(error, OperationalError):
+                        raise
+                    failures[result.student] = _refused(problem, _about_one(result, error))
+    except OperationalError as error:
+        raise Unavailable(_refused(problem, f"OperationalError: {_first_line(error.orig)}")) from error
     return failures
 
 
@@ -289,29 +380,41 @@ def _write_pages(
     results: Sequence[Result],
     metadata: Mapping[str, Any],
     times: Mapping[str, str],
-) -> str:
-    """Write notebooks with scores, and feedback pages; return why that failed, if it did."""
-    config = batch.load_config(course)
-    directory = CourseDirectory(config=config, assignment_id=problem)
+) -> list[str]:
+    """Write notebooks with scores, and feedback pages; return why some could not be written."""
+    failures, written = [], []
+    config = _settings(course)
     for result in results:
-        executed = stored_notebook(course, result)
-        notebook = fill_in(copy.deepcopy(executed), result, executed)
-        for cell in notebook.cells:
-            if cell.id in metadata:
-                cell.metadata.nbgrader = copy.copy(metadata[cell.id])
-                if cell.metadata.nbgrader.locked:  # with its hidden line, which the release has not
-                    cell.metadata.nbgrader.checksum = compute_checksum(cell)
-        notebook, _ = LimitOutput(config=config).preprocess(notebook, {})
-        step = directory.autograded_directory
-        folder = Path(directory.format_path(step, result.student, problem))
-        write_atomically(folder / f"{problem}.ipynb", nbformat.writes(notebook))
-        if times[result.student]:
-            write_atomically(folder / "timestamp.txt", times[result.student])
-    try:
-        _run(FeedbackFor, config, problem, students=[result.student for result in results])
-    except ConvGradeError as error:
-        return str(error)
-    return ""
+        try:
+            _write_notebook(course, config, result, metadata, times[result.student])
+            written.append(result.student)
+        except Exception as error:  # a stored notebook may be anything by now, and costs nobody else
+            failures.append(_refused(problem, _about_one(result, error)))
+    if written:
+        try:
+            _run(FeedbackFor, config, problem, students=written)
+        except ConvGradeError as error:
+            failures.append(str(error))
+    return failures
+
+
+def _write_notebook(
+    course: Course, config: Config, result: Result, metadata: Mapping[str, Any], handed_in_at: str
+) -> None:
+    """Write the notebook with its scores, as ``nbgrader autograde`` would."""
+    directory = CourseDirectory(config=config, assignment_id=result.problem)
+    executed = stored_notebook(course, result)
+    notebook = fill_in(copy.deepcopy(executed), result, executed)
+    for cell in notebook.cells:
+        if cell.id in metadata:
+            cell.metadata.nbgrader = copy.copy(metadata[cell.id])
+            if cell.metadata.nbgrader.locked:  # with its hidden line, which the release has not
+                cell.metadata.nbgrader.checksum = compute_checksum(cell)
+    notebook, _ = LimitOutput(config=config).preprocess(notebook, {})
+    folder = Path(directory.format_path(directory.autograded_directory, result.student, result.problem))
+    write_atomically(folder / f"{result.problem}.ipynb", nbformat.writes(notebook))
+    if handed_in_at:
+        write_atomically(folder / "timestamp.txt", handed_in_at)
 
 
 class FeedbackFor(GenerateFeedback):
@@ -322,6 +425,12 @@ class FeedbackFor(GenerateFeedback):
     def init_destination(self, assignment_id: str, student_id: str) -> bool:
         """Say whether to write this student's."""
         return student_id in self.students and super().init_destination(assignment_id, student_id)
+
+    def write_single_notebook(self, output: str, resources: Any) -> None:
+        """Write one page, whole or not at all: half a page would count as recorded."""
+        about = resources["nbgrader"]
+        folder = Path(self._format_dest(about["assignment"], about["student"]))
+        write_atomically(folder / f"{about['notebook']}.html", output)
 
 
 def _run(converter: type[BaseConverter], config: Config, problem: str, **settings: Any) -> None:
@@ -337,8 +446,11 @@ def _run(converter: type[BaseConverter], config: Config, problem: str, **setting
         outcome = capture_log(converter(coursedir=directory, config=config, force=True, log=log, **settings))
     if not outcome["success"]:
         said = outcome.get("error", "") + outcome.get("log", "")
+        if outcome.get("error", "").rstrip().endswith("KeyboardInterrupt"):
+            raise KeyboardInterrupt  # which nbgrader takes for an error like any other
         reasons = re.findall(r"^ *([\w.]+(?:Error|Exception)\b.*)$", said, re.MULTILINE)
-        raise ConvGradeError(_refused(problem, (reasons or ["no reason given"])[-1]))
+        reason = (reasons or ["no reason given"])[-1]
+        raise (Unavailable if "OperationalError" in reason else ConvGradeError)(_refused(problem, reason))
 
 
 @contextlib.contextmanager
@@ -350,10 +462,24 @@ def _without_warnings() -> Iterator[None]:
 
 
 def _refused(problem: str, reason: str) -> str:
+    if "database is locked" in reason:
+        return (
+            f"nbgrader could not record {problem}: another program, formgrader perhaps, kept the gradebook "
+            "busy. The results are kept below results/; run the command again when it is done."
+        )
     return (
         f"nbgrader could not record {problem} ({reason}). "
         "The results are kept below results/; run the command again when that is mended."
     )
+
+
+def _about_one(result: Result, error: Exception) -> str:
+    return f"{result.student}: {type(error).__name__}: {_first_line(error)}"
+
+
+def _first_line(error: object) -> str:
+    """Return what an error says, without the statement and the values that SQLAlchemy adds below."""
+    return str(error).strip().partition("\n")[0]
 
 
 def _put_own_programs_on_path() -> None:

@@ -233,10 +233,13 @@ def repair(content: bytes, source: NotebookNode, release: NotebookNode) -> Intak
         elif _untouched(question, owners.get(name)):
             untouched.add(name)
     extras = _extras(cells, owners, release)
-    mended = [*extras[""]]
+    known = {cell.id for cell in source.cells}
+    names = (name for n in itertools.count(1) if (name := f"student-{n}") not in known)
+    mended = [_new_cell(extra.kind, extra.source, next(names), {}) for extra in extras[""]]
     for cell in source.cells:
         text = bodies[cell.id] if _is_answer(cell) else cell.source
-        mended += [_new_cell(cell.cell_type, text, cell.id, cell.metadata), *extras[cell.id]]
+        mended.append(_new_cell(cell.cell_type, text, cell.id, cell.metadata))
+        mended += [_new_cell(extra.kind, extra.source, next(names), {}) for extra in extras[cell.id]]
     notebook = {"nbformat": 4, "nbformat_minor": 5, "metadata": source.metadata, "cells": mended}
     notes += _notes(cells, owners, hosts, release)
     return Intake(from_dict(notebook), tuple(notes), "", frozenset(untouched))
@@ -363,7 +366,8 @@ def _parse(source: str) -> ast.Module | None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the student's unknown escapes are not for our log
             return ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    # SystemError: some versions of Python lose count of the depth where memory is cleared up while parsing.
+    except (SyntaxError, ValueError, RecursionError, MemoryError, SystemError):
         return None
 
 
@@ -470,14 +474,10 @@ def _hosts(owners: dict[str, _Cell], release: NotebookNode) -> dict[str, str]:
     }
 
 
-def _extras(
-    cells: list[_Cell], owners: dict[str, _Cell], release: NotebookNode
-) -> dict[str, list[dict[str, Any]]]:
+def _extras(cells: list[_Cell], owners: dict[str, _Cell], release: NotebookNode) -> dict[str, list[_Cell]]:
     """Return the student's additional cells by the id of the course cell that they follow."""
     places = {cell: course for course, cell in owners.items()}
-    released = {cell.id: cell for cell in release.cells}
     known = {_squeezed(cell.source) for cell in release.cells}
-    names = (name for n in itertools.count(1) if (name := f"student-{n}") not in released)
     extras = defaultdict(list)
     last = ""
     for cell in cells:
@@ -485,7 +485,7 @@ def _extras(
             last = places[cell]
         # A second copy of what was handed out adds nothing, and after an answer would undo it.
         elif cell.squeezed not in known:
-            extras[last].append(_new_cell(cell.kind, cell.source, next(names), {}))
+            extras[last].append(cell)
     return extras
 
 

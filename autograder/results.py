@@ -99,9 +99,13 @@ class Result:
         except (TypeError, KeyError) as error:
             raise ValueError(f"not a result: {error}") from error
 
+    def path(self, folder: Path) -> Path:
+        """Return where below `folder` the result is kept."""
+        return folder / self.student / f"{self.problem}.json"
+
     def write(self, folder: Path) -> Path:
         """Write the result below `folder`, whole or not at all."""
-        path = folder / self.student / f"{self.problem}.json"
+        path = self.path(folder)
         write_atomically(path, json.dumps(self.to_json(), indent=1, ensure_ascii=False) + "\n")
         return path
 
@@ -115,6 +119,10 @@ def read_result(folder: Path, student: str, problem: str) -> Result | None:
         return None
 
 
+UNFINISHED = ".unfinished"
+"""What the name of a file ends with that is still being written."""
+
+
 def write_atomically(path: Path, text: str) -> None:
     """Write `text` to a temporary name beside `path` and rename it, so that no reader meets half of it.
 
@@ -124,7 +132,7 @@ def write_atomically(path: Path, text: str) -> None:
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        descriptor, temporary = tempfile.mkstemp(UNFINISHED, f".{path.name}.", path.parent)
         # What UTF-8 can't hold, half a surrogate pair, is written as JSON and Python escape it.
         with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
             file.write(text)
@@ -141,3 +149,15 @@ def write_atomically(path: Path, text: str) -> None:
         if temporary:
             with contextlib.suppress(OSError):
                 Path(temporary).unlink(missing_ok=True)
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what `write_atomically` had begun anywhere below `folder` when it was killed.
+
+    Nobody else may be writing there.
+    """
+    for place, _, names in os.walk(folder):
+        for name in names:
+            if name.startswith(".") and name.endswith(UNFINISHED):
+                with contextlib.suppress(OSError):  # it can't be harmful, only superfluous
+                    Path(place, name).unlink()

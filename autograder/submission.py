@@ -523,8 +523,12 @@ class StudentModels:
         return self.submission.describe_layer(name)
 
 
-MAX_REBUILDS = 5
-"""How often a submission's process is started again after it was lost."""
+MAX_REBUILDS = 12
+"""How often a submission's process is started again after it was lost.
+
+More often than a problem has questions: a helper that crashes may cost all but one of them a process each,
+and the one that does without it is still asked.
+"""
 
 
 def _runs(cell: NotebookNode) -> bool:

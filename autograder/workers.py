@@ -6,6 +6,7 @@ and kept by whoever asks before the next submission is handed out.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import multiprocessing
@@ -26,9 +27,10 @@ from concurrent.futures import (
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from typing import Any
 
 from autograder import batch
-from autograder.batch import Batch, Graded, Work
+from autograder.batch import Batch, Graded, Waiting, Work
 from autograder.errors import CourseError
 from autograder.results import Result
 
@@ -71,6 +73,69 @@ class Pool:
     grade: Callable[[Work], Graded] = batch.grade_one
 
 
+class Processes(ProcessPoolExecutor):
+    """Processes of this machine that end without a word, and with the process that started them.
+
+    `shutdown` without waiting ends them at once, whatever they are at; so does the death of their parent,
+    which closes no queue, and whose workers would wait for ever.
+
+    Args:
+        slots: how many.
+        begin: what each of them calls first, if anything, with `arguments`.
+    """
+
+    def __init__(self, slots: int, begin: Callable[..., object] | None = None, *arguments: Any) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._their_end, self._lifeline = context.Pipe(duplex=False)
+        with _held_back():
+            super().__init__(slots, context, _begin, (self._their_end, begin, *arguments))
+
+    def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Hand out a call; the first one starts the processes."""
+        with _held_back():
+            return super().submit(function, *args, **kwargs)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Let the processes finish and end, or end them at once; return when they are gone."""
+        if not wait:
+            self._lifeline.close()
+        super().shutdown(cancel_futures=cancel_futures)
+        self._lifeline.close()
+        self._their_end.close()
+
+
+_TERMINAL_SIGNALS = (signal.SIGINT, signal.SIGHUP)
+"""What a terminal sends to all processes of the command in front."""
+
+
+@contextmanager
+def _held_back() -> Iterator[None]:
+    """Let processes start without those signals, which they can't take quietly yet.
+
+    This process gets them a moment later; its workers let them in again, multiprocessing's own helper never.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _TERMINAL_SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _begin(lifeline: Connection, begin: Callable[..., object] | None, *arguments: Any) -> None:
+    """Make this process a worker: it ends without a word when interrupted, and with its `lifeline`."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _TERMINAL_SIGNALS)
+    threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
+    if begin is not None:
+        begin(*arguments)
+
+
+def _end_with(lifeline: Connection) -> None:
+    with contextlib.suppress(EOFError, OSError):
+        lifeline.recv_bytes()  # nobody ever sends any
+    os._exit(1)
+
+
 @contextmanager
 def processes(jobs: int, hear: Hear = lambda news: None) -> Iterator[Pool]:
     """Offer `jobs` processes of this machine.
@@ -78,14 +143,11 @@ def processes(jobs: int, hear: Hear = lambda news: None) -> Iterator[Pool]:
     Args:
         hear: is told what the processes are doing, from a thread of its own.
     """
-    context = multiprocessing.get_context("spawn")
-    heard, reports = context.Pipe(duplex=False)
+    heard, reports = multiprocessing.Pipe(duplex=False)
     listener = threading.Thread(target=_listen, args=(heard, hear), daemon=True)
     listener.start()
     try:
-        yield Pool(
-            jobs, lambda slots: ProcessPoolExecutor(slots, context, _begin, (reports,)), _grade_and_tell
-        )
+        yield Pool(jobs, lambda slots: Processes(slots, _report_to, reports), _grade_and_tell)
     finally:
         reports.send_bytes(b"null")
         listener.join()
@@ -124,19 +186,9 @@ _reports: Connection | None = None
 """Where this worker tells what it is doing."""
 
 
-def _begin(reports: Connection) -> None:
-    """Make this process a worker: it ends without a word when interrupted, and when its parent is gone."""
+def _report_to(reports: Connection) -> None:
     global _reports
     _reports = reports
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-
-
-def _end_with(parent: multiprocessing.process.BaseProcess) -> None:
-    parent.join()
-    os._exit(1)  # a killed parent closes no queue, and its workers would wait for ever
 
 
 def _grade_and_tell(work: Work) -> Graded:
@@ -169,12 +221,22 @@ def default_jobs(memory_mb: int) -> int:
     return max(1, min(cores, (installed_mb - SPARE_MB) // (memory_mb + WARM_MB)))
 
 
-def grade_all(planned: Batch, pool: Pool) -> Iterator[Graded]:
-    """Grade a batch and yield what is finished, in the order it finishes."""
-    yield from run((waiting.load() for waiting in planned.waiting), pool)
+def grade_all(planned: Batch, pool: Pool) -> Generator[Graded, None, None]:
+    """Grade a batch and yield what is finished, in the order it finishes.
+
+    What was taken away since it was planned is left out.
+    """
+    yield from run(_still_there(planned.waiting), pool)
 
 
-def run(work: Iterable[Work], pool: Pool) -> Iterator[Graded]:
+def _still_there(planned: Iterable[Waiting]) -> Iterator[Work]:
+    for waiting in planned:
+        work = waiting.load()
+        if waiting.is_there():
+            yield work
+
+
+def run(work: Iterable[Work], pool: Pool) -> Generator[Graded, None, None]:
     """Grade `work` and yield what is finished; one more is handed out when one that is finished was taken.
 
     A worker that dies takes its executor with it. What was in hand then is tried again, each alone, and
@@ -201,7 +263,7 @@ def _until_a_worker_dies(
     """Grade and take away what is waiting; return what was in hand when a worker died, if one did."""
     in_hand: dict[Future[Graded], Work] = {}
     lost: list[Work] = []
-    with pool.start(min(pool.slots, max(len(waiting), 1))) as executor:
+    with _workers_of(pool, min(pool.slots, max(len(waiting), 1))) as executor:
         while in_hand or (_fill(waiting, source, pool.slots) and not lost):
             while len(in_hand) < pool.slots and not lost and _fill(waiting, source, 1):
                 try:
@@ -228,6 +290,17 @@ def _until_a_worker_dies(
                     )
                 yield graded
     return lost
+
+
+@contextmanager
+def _workers_of(pool: Pool, slots: int) -> Iterator[Executor]:
+    """Start workers, and stop them at once on an error or an interrupt: nobody would take what they do."""
+    with pool.start(slots) as executor:
+        try:
+            yield executor
+        except BaseException:
+            executor.shutdown(wait=False)
+            raise
 
 
 def _not_checked(work: Work, why: str, detail: str = "") -> Graded:

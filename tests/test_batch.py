@@ -20,7 +20,7 @@ from autograder.batch import Graded, Work
 from autograder.catalog import Course, Problem
 from autograder.errors import ConvGradeError, CourseError, SandboxError
 from autograder.intake import HandedIn
-from autograder.results import Result, read_result
+from autograder.results import Result
 
 from .conftest import SECRET
 
@@ -218,45 +218,6 @@ def test_the_result_is_written_last(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 # --- What is recorded ----------------------------------------------------------------------------------
-
-TRACES = [
-    f"autograded/ada/{PROBLEM}/{PROBLEM}.ipynb",
-    f"feedback/ada/{PROBLEM}/{PROBLEM}.html",
-    "gradebook.db",
-]
-
-
-@pytest.fixture
-def recorded(course: Course) -> Course:
-    """Ada's result was recorded just after it was written."""
-    path = result_of(work_of("ada")[0]).write(course.results)
-    os.utime(path, (1000, 1000))
-    for name in TRACES:
-        trace = course.root / name
-        trace.parent.mkdir(parents=True, exist_ok=True)
-        trace.touch()
-        os.utime(trace, (1000, 1001))
-    return course
-
-
-def unrecorded(course: Course) -> list[str]:
-    result = read_result(course.results, "ada", PROBLEM)
-    assert result is not None
-    return students_of(batch.unrecorded(course, [result]))
-
-
-def test_what_is_recorded_is_not_recorded_again(recorded: Course) -> None:
-    """Gradebook, notebook and feedback are younger than the result."""
-    assert unrecorded(recorded) == []
-
-
-@pytest.mark.parametrize("name", TRACES)
-def test_a_trace_that_is_missing_or_old_means_not_recorded(recorded: Course, name: str) -> None:
-    """One that was deleted, or written before the result was, tells nothing of it."""
-    os.utime(recorded.root / name, (999, 999))
-    assert unrecorded(recorded) == ["ada"]
-    (recorded.root / name).unlink()
-    assert unrecorded(recorded) == ["ada"]
 
 
 def test_what_could_not_be_checked_is_not_to_be_recorded(course: Course) -> None:

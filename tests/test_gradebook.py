@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import dataclasses
+import importlib.util
 import io
 import itertools
 import json
@@ -11,8 +13,12 @@ import os
 import re
 import shutil
 import signal
+import socket
+import sqlite3
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -24,12 +30,15 @@ from typing import Any
 
 import nbformat
 import pytest
+import sqlalchemy
 from nbconvert.filters.markdown import markdown2html
 from nbgrader.api import Gradebook
+from nbgrader.apps.api import NbGraderAPI
 from nbgrader.converters import Autograde
+from nbgrader.coursedir import CourseDirectory
 from rich.console import Console
 
-from autograder import batch, catalog, cli, demo, gradebook, intake, specimen
+from autograder import batch, catalog, cli, demo, gradebook, intake, report, specimen
 from autograder.catalog import Course, Problem
 from autograder.errors import ConvGradeError
 from autograder.results import Result, read_result
@@ -143,7 +152,7 @@ def nbgrader(course: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def open_gradebook(course: Course) -> Gradebook:
-    return Gradebook(f"sqlite:///{course.root / 'gradebook.db'}")
+    return Gradebook(batch.gradebook_url(course).render_as_string(hide_password=False))
 
 
 def scores(course: Course, student: str) -> dict[str, float]:
@@ -393,6 +402,20 @@ def test_what_nbgrader_has_lost_is_recorded_again(
         assert read_result(course.results, student, NAME) == results[student]
 
 
+@pytest.mark.parametrize(
+    "name", [f"autograded/alan/{NAME}/{NAME}.ipynb", f"feedback/alan/{NAME}/{NAME}.html"]
+)
+def test_what_is_missing_or_older_than_its_result_is_not_recorded(
+    course: Course, results: dict[str, Result], name: str
+) -> None:
+    """Recording ended between the gradebook and the pages, or somebody removed one."""
+    assert batch.unrecorded(course, list(results.values())) == []
+    os.utime(course.root / name, (999, 999))
+    assert batch.unrecorded(course, list(results.values())) == [results["alan"]]
+    (course.root / name).unlink()
+    assert batch.unrecorded(course, list(results.values())) == [results["alan"]]
+
+
 def test_a_better_submission_gets_its_score(course: Course) -> None:
     """It is graded again and recorded again; nobody else is."""
     before = ages(course)
@@ -410,6 +433,283 @@ def test_a_better_submission_gets_its_score(course: Course) -> None:
         course.root / "autograded" / "kurt" / NAME / f"{NAME}.ipynb",
         course.root / "feedback" / "kurt" / NAME / f"{NAME}.html",
     }
+
+
+# --- What could not be checked any more, and who could not be recorded ---------------------------------
+
+
+@pytest.fixture
+def unchecked(course: Course, results: dict[str, Result]) -> Result:
+    """Alan's new notebook, which the engine failed on after the one before it was recorded."""
+    result = dataclasses.replace(
+        results["alan"], status="could_not_check", score=None, questions=[], notes=["The disk was full."]
+    )
+    result.write(course.results)
+    return result
+
+
+def test_an_earlier_score_does_not_look_like_a_current_one(course: Course, unchecked: Result) -> None:
+    """Formgrader says "needs autograding" in its place, and no feedback can be released."""
+    directory = CourseDirectory(config=batch.load_config(course))
+    formgrader = NbGraderAPI(directory)
+    assert formgrader.get_submission(NAME, "alan")["autograded"]
+    assert batch.unrecorded(course, [unchecked]) == [unchecked]
+    gradebook.record(course, course.submitted, [unchecked])
+    assert not formgrader.get_submission(NAME, "alan")["autograded"]
+    assert formgrader.get_submission(NAME, "ada")["autograded"]
+    assert not (course.root / "feedback" / "alan" / NAME).exists()
+
+
+def test_an_earlier_score_is_told_of(course: Course, results: dict[str, Result], unchecked: Result) -> None:
+    """The gradebook keeps it: nbgrader exports a missing one as 0. The table's row begins with that."""
+    gradebook.record(course, course.submitted, [unchecked])
+    assert scores(course, "alan") == points(results["alan"])
+    stored = read_result(course.results, "alan", NAME)
+    assert stored is not None
+    assert report.what_went_wrong(stored) == f"{gradebook.EARLIER_SCORE} The disk was full."
+
+
+def test_nothing_is_said_of_who_has_no_earlier_score(course: Course, unchecked: Result) -> None:
+    """A first submission that could not be checked leaves nothing to take away."""
+    newcomer = dataclasses.replace(unchecked, student="zoe")
+    assert batch.unrecorded(course, [newcomer]) == []
+
+
+def test_what_can_be_checked_again_is_recorded_again(
+    course: Course, results: dict[str, Result], unchecked: Result
+) -> None:
+    """With its notebook and its page, although the score is what the gradebook held all the time."""
+    gradebook.record(course, course.submitted, [unchecked])
+    results["alan"].write(course.results)
+    assert batch.unrecorded(course, [results["alan"]]) == [results["alan"]]
+    gradebook.record(course, course.submitted, [results["alan"]])
+    assert batch.unrecorded(course, [results["alan"]]) == []
+    assert results["alan"].questions[1].feedback[0] in feedback_page(course, "alan")
+
+
+def test_a_problem_that_cannot_be_recorded_costs_no_other(course: Course, results: dict[str, Result]) -> None:
+    """Nor a student of it: whatever comes after is recorded, and the error tells of all."""
+    astray = [dataclasses.replace(results[student], problem="iou") for student in ("ada", "kurt")]
+    shutil.rmtree(course.root / "feedback")
+    with pytest.raises(ConvGradeError) as told:
+        gradebook.record(course, course.submitted, [*astray, results["alan"]])
+    assert [student in str(told.value) for student in ("ada", "kurt", "alan")] == [True, True, False]
+    assert batch.unrecorded(course, [results["alan"]]) == []
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_damaged_notebook_costs_nobody_elses_pages(
+    course: Course, results: dict[str, Result], monkeypatch: pytest.MonkeyPatch, jobs: int
+) -> None:
+    """Whether pages are written here or by several processes, and in however many goes."""
+    shutil.rmtree(course.root / "feedback")
+    monkeypatch.setattr(gradebook, "PAGES_AT_A_TIME", 2)
+    (course.results / "ada" / f"{NAME}.ipynb").write_text("no notebook")
+    chosen = [results[student] for student in ("ada", "kurt", "alan")]
+    with pytest.raises(ConvGradeError, match=rf"could not record {NAME} \(ada: .*results are kept"):
+        gradebook.record(course, course.submitted, chosen, jobs)
+    assert sorted(path.name for path in (course.root / "feedback").iterdir()) == ["alan", "kurt"]
+    assert batch.unrecorded(course, chosen) == [results["ada"]]
+
+
+# --- Whatever database it is ---------------------------------------------------------------------------
+
+
+def keep_gradebook_at(course: Course, url: str) -> None:
+    """Do what an instructor does to keep the gradebook elsewhere."""
+    with (course.root / "nbgrader_config.py").open("a", encoding="utf-8") as file:
+        file.write(f"\nc.CourseDirectory.db_url = {url!r}\n")
+
+
+@pytest.mark.parametrize("absolute", [True, False])
+def test_a_gradebook_in_another_place_is_used(
+    course: Course,
+    results: dict[str, Result],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    absolute: bool,
+) -> None:
+    """A relative path starts at the course folder, wherever the command was started."""
+    elsewhere = tmp_path / "elsewhere.db" if absolute else course.root / "kept" / "scores.db"
+    elsewhere.parent.mkdir(exist_ok=True)
+    keep_gradebook_at(course, f"sqlite:///{elsewhere}" if absolute else "sqlite:///kept/scores.db")
+    before = (course.root / "gradebook.db").read_bytes()
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    chosen = [results["ada"], results["alan"]]
+    assert batch.unrecorded(course, chosen) == chosen
+    assert not elsewhere.exists()
+    gradebook.record(course, course.submitted, chosen)
+    assert batch.unrecorded(course, chosen) == []
+    with Gradebook(f"sqlite:///{elsewhere}") as book:
+        assert {s.student.id: s.score for s in book.assignment_submissions(NAME)} == {
+            result.student: result.score for result in chosen
+        }
+    assert (course.root / "gradebook.db").read_bytes() == before
+    assert list((tmp_path / "here").iterdir()) == []
+
+
+def change_gradebook(course: Course, statement: str) -> None:
+    """Do something to Alan's submission in the gradebook, behind everybody's back."""
+    with open_gradebook(course) as book:
+        notebook = book.find_submission_notebook(NAME, NAME, "alan").id
+        book.db.execute(sqlalchemy.text(statement + " WHERE notebook_id = :notebook"), {"notebook": notebook})
+        book.db.commit()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE grade SET auto_score = auto_score + 1",
+        "UPDATE grade SET auto_score = NULL",
+        "DELETE FROM grade",
+    ],
+)
+def test_the_gradebook_itself_says_what_it_holds(
+    course: Course, results: dict[str, Result], statement: str
+) -> None:
+    """It may be exchanged, or recording may have ended when a submission had just been added to it."""
+    change_gradebook(course, statement)
+    assert batch.unrecorded(course, list(results.values())) == [results["alan"]]
+
+
+def test_a_persons_score_is_no_reason_to_record_again(course: Course, results: dict[str, Result]) -> None:
+    """Formgrader keeps it beside the automatic one."""
+    with open_gradebook(course) as book:
+        grade = book.find_submission_notebook(NAME, NAME, "alan").grades[0]
+        grade.manual_score = 0.5
+        book.db.commit()
+    assert batch.unrecorded(course, [results["alan"]]) == []
+
+
+def test_a_gradebook_that_is_none_is_told_of(course: Course, results: dict[str, Result]) -> None:
+    """Nothing is written over it."""
+    (course.root / "gradebook.db").write_text("my notes on everybody's scores, by hand")
+    with pytest.raises(ConvGradeError, match=r"gradebook\.db.* can't be read: file is not a database"):
+        batch.unrecorded(course, [results["ada"]])
+
+
+@pytest.mark.parametrize(
+    "url", ["secret", "postgresql://course:secret@:port/", "nodatabase://course:secret@host"]
+)
+def test_a_wrong_place_is_told_of_without_its_password(
+    course: Course, results: dict[str, Result], url: str
+) -> None:
+    """The message may end up in a log."""
+    keep_gradebook_at(course, url)
+    with pytest.raises(ConvGradeError) as told:
+        batch.unrecorded(course, [results["ada"]])
+    assert "secret" not in str(told.value)
+    assert "gradebook" in str(told.value)
+
+
+@contextlib.contextmanager
+def someone_writing(course: Course) -> Iterator[sqlite3.Connection]:
+    """Keep the gradebook to oneself, as formgrader does for a moment."""
+    other = sqlite3.connect(course.root / "gradebook.db", isolation_level=None, check_same_thread=False)
+    try:
+        other.execute("BEGIN IMMEDIATE")
+        yield other
+    finally:
+        other.close()
+
+
+def test_recording_waits_for_another_writer(course: Course, results: dict[str, Result]) -> None:
+    """SQLite has one at a time."""
+    (course.root / "feedback" / "alan" / NAME / f"{NAME}.html").unlink()
+    with someone_writing(course) as other:
+        with (
+            pytest.raises(sqlite3.OperationalError, match="locked"),
+            sqlite3.connect(course.root / "gradebook.db", timeout=0) as second,
+        ):
+            second.execute("BEGIN IMMEDIATE")
+        threading.Timer(1, other.rollback).start()
+        gradebook.record(course, course.submitted, [results["alan"]])
+    assert batch.unrecorded(course, [results["alan"]]) == []
+
+
+@pytest.mark.parametrize("student", ["alan", "zoe"])
+@pytest.mark.parametrize("begins", ["before", "while entering"])
+def test_a_gradebook_that_stays_busy_is_left_to_the_next_run(
+    course: Course, results: dict[str, Result], monkeypatch: pytest.MonkeyPatch, student: str, begins: str
+) -> None:
+    """For somebody it has and for somebody new; one sentence says what to do."""
+    keep_gradebook_at(course, "sqlite:///gradebook.db?timeout=0.1")
+    change_gradebook(course, "UPDATE grade SET auto_score = NULL")
+    result = dataclasses.replace(results["alan"], student=student)
+    enter, writers = gradebook._enter_one, contextlib.ExitStack()
+
+    def enter_late(*arguments: Any) -> None:
+        writers.enter_context(someone_writing(course))
+        enter(*arguments)
+
+    with monkeypatch.context() as patch, writers:
+        if begins == "before":
+            writers.enter_context(someone_writing(course))
+        else:
+            patch.setattr(gradebook, "_enter_one", enter_late)
+        with pytest.raises(gradebook.Unavailable, match=r"kept the gradebook busy\. The results are kept"):
+            gradebook.record(course, course.submitted, [result, results["ada"]])
+    assert batch.unrecorded(course, [result]) == [result]
+    gradebook.record(course, course.submitted, [result])
+    assert batch.unrecorded(course, [result]) == []
+
+
+@pytest.fixture(scope="module")
+def postgresql() -> Iterator[str]:
+    """The URL of an empty database of a PostgreSQL server that is started for it."""
+    driver = next((name for name in ("psycopg", "psycopg2") if importlib.util.find_spec(name)), None)
+    if not driver:
+        pytest.skip("neither psycopg nor psycopg2 is installed")
+    places = [os.environ["PATH"], *map(str, Path("/usr/lib/postgresql").glob("*/bin"))]
+    initdb, pg_ctl = (shutil.which(name, path=os.pathsep.join(places)) for name in ("initdb", "pg_ctl"))
+    if not initdb or not pg_ctl:
+        pytest.skip("no PostgreSQL server is installed")
+    user = "nobody" if os.geteuid() == 0 else None  # it refuses to run as root
+    with tempfile.TemporaryDirectory(prefix="pg-") as folder:  # a socket's path must be short
+        if user:
+            shutil.chown(folder, user)
+        password = Path(folder, "password")
+        password.write_text("sesame")
+        password.chmod(0o644)
+
+        def run(*command: str) -> None:
+            subprocess.run(command, user=user, cwd=folder, check=True, stdout=subprocess.DEVNULL)
+
+        run(initdb, "-D", f"{folder}/data", "-U", "course", "-A", "scram-sha-256", f"--pwfile={password}")
+        served = f"-c listen_addresses= -c unix_socket_directories={folder}"
+        run(pg_ctl, "-D", f"{folder}/data", "-l", f"{folder}/log", "-o", served, "-w", "start")
+        try:
+            yield f"postgresql+{driver}://course:sesame@/postgres?host={folder}"
+        finally:
+            run(pg_ctl, "-D", f"{folder}/data", "-m", "immediate", "-w", "stop")
+
+
+def test_the_gradebook_may_be_a_postgresql_database(
+    course: Course, results: dict[str, Result], postgresql: str
+) -> None:
+    """Recorded, found again, exported, recorded again where it was changed, and its password told nobody."""
+    keep_gradebook_at(course, postgresql)
+    (course.root / "gradebook.db").unlink()
+    everybody = list(results.values())
+    assert batch.unrecorded(course, everybody) == everybody
+    gradebook.record(course, course.submitted, everybody, 2)
+    assert batch.unrecorded(course, everybody) == []
+    for student, result in results.items():
+        assert scores(course, student) == points(result)
+    exported = nbgrader(course.root, "export")
+    assert exported.returncode == 0, exported.stderr
+    with (course.root / "grades.csv").open(encoding="utf-8", newline="") as file:
+        assert {row["student_id"]: float(row["score"]) for row in csv.DictReader(file)} == {
+            student: result.score for student, result in results.items()
+        }
+    change_gradebook(course, "UPDATE grade SET auto_score = auto_score + 1")
+    assert batch.unrecorded(course, everybody) == [results["alan"]]
+    assert not (course.root / "gradebook.db").exists()
+    keep_gradebook_at(course, postgresql.replace("host=", "host=/nowhere"))
+    with pytest.raises(ConvGradeError, match=r"can't be read: .*connection") as told:
+        batch.unrecorded(course, everybody)
+    assert "sesame" not in str(told.value)
 
 
 # --- nbgrader's own commands with the course's settings ------------------------------------------------
@@ -558,7 +858,7 @@ def formgrader(graded: Course, tmp_path_factory: pytest.TempPathFactory) -> Iter
         ],
         cwd=graded.root, env=os.environ | places | path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
-    while not (found := list(runtime.glob("jpserver-*.json"))):
+    while not (found := list(runtime.glob("jpserver-*.json"))) or not _listens(found[0]):
         assert process.poll() is None, "the Jupyter server did not start"
         time.sleep(0.05)
     address = json.loads(found[0].read_text())["url"]
@@ -573,6 +873,16 @@ def formgrader(graded: Course, tmp_path_factory: pytest.TempPathFactory) -> Iter
     yield ask
     process.send_signal(signal.SIGTERM)
     process.wait()
+
+
+def _listens(server: Path) -> bool:
+    """Say whether a Jupyter server answers; it writes its file a moment before."""
+    try:
+        port = json.loads(server.read_text())["port"]
+        socket.create_connection(("127.0.0.1", port)).close()
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def test_formgrader_lists_the_scores(formgrader: Get, results: dict[str, Result]) -> None:

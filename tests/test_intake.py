@@ -210,6 +210,18 @@ class TestUntouched:
         assert result.untouched == set()
         assert source_of(result, "iou") == text
 
+    @pytest.mark.parametrize("error", [SyntaxError, ValueError, RecursionError, MemoryError, SystemError])
+    def test_whatever_pythons_parser_meets(self, student, monkeypatch, error):
+        """What can't be parsed is told by the look of its lines."""
+
+        def fail(source):
+            raise error
+
+        monkeypatch.setattr(intake.ast, "parse", fail)
+        result = mended(stripped(student))
+        assert source_of(result, "iou") == ANSWER.format(name="iou", value=1)
+        assert "iou" not in result.untouched
+
     def test_a_stub_that_is_no_python_is_compared_as_text(self, student):
         source, release = copy.deepcopy((SOURCE, RELEASE))
         find(release, "iou").source = "def iou(x):\n    return ___"
@@ -519,6 +531,15 @@ class TestAdditions:
         student.cells[0:0] = [moved, new_code_cell("x = 1")]
         result = mended(student)
         assert position(result.notebook, "student-1") == position(result.notebook, "test-iou") + 1
+
+    def test_their_names_are_in_the_order_in_which_they_stand(self, student):
+        """So that whoever hands in what came out of it gets the same again."""
+        moved = student.cells.pop(position(student, "test-iou"))
+        student.cells[0:0] = [moved, new_code_cell("x = 1")]
+        student.cells.insert(position(student, "area"), new_code_cell("y = 2"))
+        result = mended(student)
+        assert [source_of(result, f"student-{n}") for n in (1, 2)] == ["y = 2", "x = 1"]
+        assert mended(result.notebook).notebook == result.notebook
 
     def test_their_metadata_outputs_and_attachments_go(self, student):
         extra = new_markdown_cell("![plot](attachment:plot.png)")
