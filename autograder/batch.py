@@ -154,6 +154,7 @@ def _grade(work: Work, problem: Problem, result: Result, on_training: Callable[[
         raise
     finally:
         submission.close()
+        submission.calls.clear()  # large arrays, which reference cycles of pytest's would keep for a while
     result.questions = grading.questions
     result.notes += submission.stopped()
     result.seconds["student"] = round(submission.seconds, 4)

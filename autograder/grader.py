@@ -508,7 +508,9 @@ def grade(
     questions = list(dict.fromkeys(check.question for check in plugin.checks))
     failures = [a for attempts in plugin.attempts.values() for a in attempts if a.error is not None]
     detail = "\n".join(attempt.account() for attempt in failures)
-    return Grading([_question_result(question, plugin.attempts) for question in questions], detail)
+    results = [_question_result(question, plugin.attempts) for question in questions]
+    plugin.attempts.clear()  # pytest's objects refer to each other, and would keep all answers for a while
+    return Grading(results, detail)
 
 
 _UNUSED_PLUGINS = ("terminal", "cacheprovider", "faulthandler", "logging", "unraisableexception",

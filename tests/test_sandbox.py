@@ -775,15 +775,14 @@ class TestRebuilding:
         assert submission.right() == 1
         assert len(submission.stopped()) == 1
 
-    def test_at_most_five_times(self, submit):
+    def test_at_most_so_often(self, submit):
         """Whoever ends it again and again is not asked any more."""
         submission = submit("import os\ndef leave():\n    os._exit(0)\ndef right():\n    return 1")
-        assert MAX_REBUILDS == 5
         for _ in range(1 + MAX_REBUILDS):
             with pytest.raises(StudentCrash, match="`leave` ended the notebook's process"):
                 submission.leave()
         for ask in (submission.leave, submission.right, lambda: submission.value("os")):
-            with pytest.raises(StudentCrash, match="was stopped 6 times, so the rest was not run"):
+            with pytest.raises(StudentCrash, match=f"was stopped {1 + MAX_REBUILDS} times, so the rest was not run"):
                 ask()
 
     def test_cells_that_each_end_it(self, submit):
@@ -792,7 +791,7 @@ class TestRebuilding:
         submission = submit(*[ends] * MAX_REBUILDS, "def right():\n    return 1")
         assert submission.right() == 1
         submission = submit(*[ends] * (MAX_REBUILDS + 1), "def right():\n    return 1")
-        with pytest.raises(StudentCrash, match="6 times"):
+        with pytest.raises(StudentCrash, match=f"{1 + MAX_REBUILDS} times"):
             submission.right()
 
     def test_time_of_the_whole_notebook(self, submit):
