@@ -782,7 +782,9 @@ class TestRebuilding:
             with pytest.raises(StudentCrash, match="`leave` ended the notebook's process"):
                 submission.leave()
         for ask in (submission.leave, submission.right, lambda: submission.value("os")):
-            with pytest.raises(StudentCrash, match=f"was stopped {1 + MAX_REBUILDS} times, so the rest was not run"):
+            with pytest.raises(
+                StudentCrash, match=f"was stopped {1 + MAX_REBUILDS} times, so the rest was not run"
+            ):
                 ask()
 
     def test_cells_that_each_end_it(self, submit):

@@ -1,27 +1,26 @@
-"""How long the first model of a submission takes: a fork of the warm process beside a cold start.
-
-    python benchmarks/warm_models.py --rounds 5
-
-Both import Keras, build the same small network and count its parameters, taking turns in one run. Three
-ways: a new Python that is not isolated at all, a new Jupyter kernel (what a grader that executes
-notebooks starts for each), and ConvGrade's fork behind all of its walls.
-"""
+"""How long the first model of a submission takes: a fork of the warm process beside a cold start."""
 
 from __future__ import annotations
 
-import argparse
 import os
 import subprocess
 import sys
 import time
 from statistics import median
 
+import measure
 import nbformat
 from nbclient import NotebookClient
 
 from autograder import batch, grader
 from autograder.sandbox.host import Sandbox
 
+TITLE = "A first model"
+ABOUT = """\
+Each way imports Keras, builds the same small network and counts its parameters, taking turns: a new Python
+that is not isolated at all, a new Jupyter kernel (what a grader that executes notebooks starts for each),
+and ConvGrade's fork behind all of its walls.
+"""
 BUILD = """\
 import keras
 from keras import layers
@@ -39,9 +38,9 @@ EXPECTED = 34_826
 
 def cold_python() -> None:
     """Build in a new Python process."""
-    quiet = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
     program = [sys.executable, "-c", BUILD + "print(parameters())"]
-    done = subprocess.run(program, env=quiet, capture_output=True, text=True, check=True)
+    environment = os.environ | measure.QUIET
+    done = subprocess.run(program, env=environment, capture_output=True, text=True, check=True)
     assert int(done.stdout) == EXPECTED
 
 
@@ -62,10 +61,9 @@ def warm_fork(sandbox: Sandbox) -> None:
     assert reply["value"] == EXPECTED
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--rounds", type=int, default=5)
-    rounds = parser.parse_args().rounds
+def measure_first_model(rounds: int) -> str:
+    """Build the model in each way, and return the document's part."""
+    conditions = measure.Conditions()
     level, _ = batch.choose_level("auto", lambda level: Sandbox(level).close())
     with Sandbox(level, grader.KERAS.imports) as sandbox:
         ways = {
@@ -79,16 +77,9 @@ def main() -> None:
                 began = time.perf_counter()
                 way()
                 seconds[name].append(time.perf_counter() - began)
-        started = sandbox.start_seconds
+        once = f"{rounds} rounds. The warm process took {sandbox.start_seconds:.1f} s to start, once.\n"
     medians = {name: median(values) for name, values in seconds.items()}
-    *_, (_, fastest) = medians.items()
-    load = " ".join(f"{value:.1f}" for value in os.getloadavg())
-    print(f"{rounds} rounds, {os.cpu_count()} CPUs, load {load}; the warm process took {started:.1f} s, once")
-    print("| | median s | times the fork |")
-    print("|---|---:|---:|")
-    for name, value in medians.items():
-        print(f"| {name} | {value:.3f} | {value / fastest:.1f} |")
-
-
-if __name__ == "__main__":
-    main()
+    *_, fork = medians.values()
+    rows = [[name, f"{value:.2f}", f"{value / fork:.1f}"] for name, value in medians.items()]
+    table = measure.table(["", "median s", "times the fork"], rows)
+    return "\n".join([ABOUT, f"{conditions.describe()} {once}", table])
