@@ -119,7 +119,8 @@ def _defines(node: ast.stmt, name: str) -> bool:
 
 
 def _with_renamed_locals(function: ast.FunctionDef) -> str:
-    given = {argument.arg for argument in _arguments(function.args)}
+    # Arguments, inner functions' too, keep their names: somebody may call by them.
+    given = {node.arg for node in ast.walk(function) if isinstance(node, ast.arg)}
     stored = {
         node.id
         for node in ast.walk(function)
@@ -190,9 +191,9 @@ def _visible_answers(problem: Problem, question: str) -> Iterator[Program]:
     answer, known = namespace[question], []
 
     def noting(*args: Any, **kwargs: Any) -> Any:
-        asked = pickle.dumps((args, kwargs))
         value = answer(*args, **kwargs)
-        known.append((asked, pickle.dumps(value)))
+        if args or kwargs:  # without any, the only answer that there is would be learnt, not a test's
+            known.append((pickle.dumps((args, kwargs)), pickle.dumps(value)))
         return value
 
     tests = "\n".join(cell.source for cell in read_percent(problem.source) if cell.test == question)
