@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import functools
 import itertools
-import multiprocessing
 import pickle
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
@@ -21,7 +19,7 @@ from typing import Any, Literal
 import nbformat
 from nbformat import NotebookNode
 
-from autograder import answers, batch, catalog, grader, programs, specimen
+from autograder import answers, batch, catalog, grader, programs, specimen, workers
 from autograder.catalog import Problem
 from autograder.errors import CourseError, StudentCrash, StudentError, StudentTimeout, SubmissionError
 from autograder.grader import Question, Replay, replay
@@ -82,39 +80,34 @@ class Judgement:
         return self.truth == "wrong" and not self.passed
 
     @property
+    def named(self) -> bool:
+        """Whether it was found to be wrong and has a misconception that has a name."""
+        return self.failure and bool(self.same_as)
+
+    @property
     def diagnosed(self) -> bool:
-        return self.failure and bool(set(self.slips) & set(self.same_as))
+        return self.named and bool(set(self.slips) & set(self.same_as))
 
     @property
     def misdiagnosed(self) -> bool:
         """Whether it has a misconception that has a name, and was told another's."""
-        return self.failure and bool(self.same_as and self.slips) and not self.diagnosed
+        return self.named and bool(self.slips) and not self.diagnosed
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
 
 def audit(
-    problems: Iterable[Problem],
-    level: Level,
-    jobs: int,
-    most_mutants: int | None = None,
-    hear: Callable[[Judgement], object] = lambda judgement: None,
+    problems: Iterable[Problem], level: Level, jobs: int, most_mutants: int | None = None
 ) -> list[Judgement]:
     """Judge every program of some problems.
 
     Args:
         most_mutants: how many of a question's mutants, drawn always alike; all of them by default.
-        hear: is told each judgement as it comes.
     """
     everything = [p for problem in problems for p in chosen(programs.of_problem(problem), most_mutants)]
-    context = multiprocessing.get_context("spawn")
-    judgements = []
-    with ProcessPoolExecutor(jobs, context) as pool:
-        for judgement in pool.map(judge, everything, itertools.repeat(level), chunksize=4):
-            hear(judgement)
-            judgements.append(judgement)
-    return judgements
+    with workers.Processes(jobs) as pool:
+        return list(pool.map(judge, everything, itertools.repeat(level), chunksize=4))
 
 
 def chosen(found: Iterable[Program], most_mutants: int | None) -> list[Program]:
@@ -152,12 +145,17 @@ def judge(program: Program, level: Level) -> Judgement:
 
 def notebook_of(program: Program, problem: Problem) -> NotebookNode:
     """Return the worked notebook with the program in the place of its question's solution."""
-    notebook = specimen.handed_in(problem, specimen.reference(problem) | {program.question: program.source})
+    notebook = specimen.handed_in(problem, _reference(problem) | {program.question: program.source})
     if program.earlier:
         (place,) = [n for n, cell in enumerate(notebook.cells) if cell.id == program.question]
         notebook.cells[place].source = "# It stands above."
         notebook.cells.insert(place, nbformat.v4.new_code_cell(program.source, id="earlier"))
     return notebook
+
+
+@functools.cache
+def _reference(problem: Problem) -> specimen.Answers:
+    return specimen.reference(problem)
 
 
 def _judged(
@@ -180,8 +178,8 @@ def _judged(
 
 def _decide(judgement: Judgement, question: Question, submission: Submission) -> None:
     """Find out whether a mutant is right, and which slips it is."""
-    slips = {name: None for name, slip in question.slips.items() if not (slip.slow or slip.told)}
-    likely, hangs = set(slips), 0
+    likely = {name for name, slip in question.slips.items() if not (slip.slow or slip.told)}
+    hangs = 0
     judgement.truth = "right" if judgement.passed else "wrong"
     for number, arguments in enumerate(domain(judgement.program.problem, question.name)):
         if (judgement.truth == "wrong" and not likely) or hangs >= HANGS:
@@ -274,37 +272,37 @@ class Tally:
 
     judgements: Sequence[Judgement]
 
+    def _rate(self, happened: Callable[[Judgement], bool], among: Callable[[Judgement], bool]) -> Rate:
+        found = [happened(judgement) for judgement in self.judgements if among(judgement)]
+        return Rate(sum(found), len(found))
+
     @property
     def false_accepts(self) -> Rate:
-        wrong = [j for j in self.judgements if j.truth == "wrong"]
-        return Rate(sum(j.false_accept for j in wrong), len(wrong))
+        return self._rate(lambda j: j.false_accept, lambda j: j.truth == "wrong")
 
     @property
     def false_accepted_mutants(self) -> Rate:
-        wrong = [j for j in self.judgements if j.truth == "wrong" and j.program.kind == "mutant"]
-        return Rate(sum(j.false_accept for j in wrong), len(wrong))
+        return self._rate(
+            lambda j: j.false_accept, lambda j: j.truth == "wrong" and j.program.kind == "mutant"
+        )
 
     @property
     def false_rejects(self) -> Rate:
-        right = [j for j in self.judgements if j.truth == "right"]
-        return Rate(sum(j.false_reject for j in right), len(right))
+        return self._rate(lambda j: j.false_reject, lambda j: j.truth == "right")
 
     @property
     def undiagnosed(self) -> Rate:
         """Of the failures that have a misconception's name, those that are not told it."""
-        named = [j for j in self.judgements if j.failure and j.same_as]
-        return Rate(sum(not j.diagnosed for j in named), len(named))
+        return self._rate(lambda j: not j.diagnosed, lambda j: j.named)
 
     @property
     def misdiagnosed(self) -> Rate:
-        named = [j for j in self.judgements if j.failure and j.same_as]
-        return Rate(sum(j.misdiagnosed for j in named), len(named))
+        return self._rate(lambda j: j.misdiagnosed, lambda j: j.named)
 
     @property
     def general(self) -> Rate:
         """Of all failures, those that are told only which check failed."""
-        failures = [j for j in self.judgements if j.failure]
-        return Rate(sum(not j.slips for j in failures), len(failures))
+        return self._rate(lambda j: not j.slips, lambda j: j.failure)
 
     @property
     def open(self) -> int:
@@ -384,7 +382,7 @@ def faults(judgements: Iterable[Judgement]) -> Iterator[tuple[str, Judgement]]:
             yield "false reject", judgement
         elif judgement.misdiagnosed:
             yield "misdiagnosed", judgement
-        elif judgement.failure and judgement.same_as and not judgement.diagnosed:
+        elif judgement.named and not judgement.diagnosed:
             yield "undiagnosed", judgement
         elif judgement.truth == "open":
             yield "open", judgement

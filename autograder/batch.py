@@ -379,11 +379,14 @@ BUSY_SECONDS = 60
 """How long recording waits while another program writes to an SQLite gradebook."""
 
 
-def gradebook_url(course: Course) -> URL:
+def gradebook_url(course: Course, config: Config | None = None) -> URL:
     """Return where nbgrader keeps the gradebook of a course.
 
     That is ``c.CourseDirectory.db_url``, or ``gradebook.db`` in the course folder. A relative path of
     SQLite's starts at the course folder, wherever the command was started.
+
+    Args:
+        config: the course's settings, by those who have loaded them already.
 
     Raises:
         CourseError: it is no database URL.
@@ -391,7 +394,7 @@ def gradebook_url(course: Course) -> URL:
     from sqlalchemy.engine import URL, make_url
     from sqlalchemy.exc import ArgumentError
 
-    chosen = load_config(course).CourseDirectory.get("db_url", "")
+    chosen = (config or load_config(course)).CourseDirectory.get("db_url", "")
     try:
         url = make_url(chosen) if chosen else URL.create("sqlite", database="gradebook.db")
     except (ArgumentError, ValueError):  # its own message would repeat the URL, and a password with it

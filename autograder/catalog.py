@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autograder.errors import CourseError
-from autograder.results import UNFINISHED, remove_unfinished
+from autograder.results import UNFINISHED, remove_unfinished, write_whole
 
 ROOT = Path(__file__).resolve().parent.parent
 """The repository that this package is installed from."""
@@ -192,7 +192,7 @@ class Course:
         path = self.root / ".convgrade_secret"
         try:
             if not path.exists():
-                _create_whole(path, secrets.token_hex(_SECRET_BYTES // 2))
+                write_whole(path, secrets.token_hex(_SECRET_BYTES // 2), 0o600)
             found = path.read_bytes()
         except OSError as error:
             raise CourseError(
@@ -210,20 +210,3 @@ def _remove_own(folder: Path) -> None:
         with contextlib.suppress(OSError):
             if folder.lstat().st_uid == os.getuid():
                 shutil.rmtree(folder)
-
-
-def _create_whole(path: Path, text: str) -> None:
-    """Create a file that only its owner reads, whole or not at all, whatever stops it.
-
-    Raises:
-        OSError: it can't be written.
-    """
-    descriptor, temporary = tempfile.mkstemp(UNFINISHED, f".{path.name}.", path.parent)
-    try:
-        with os.fdopen(descriptor, "w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)

@@ -7,10 +7,10 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -19,6 +19,9 @@ from autograder import __version__, catalog
 from autograder.catalog import Course, Problem
 from autograder.errors import ConvGradeError, CourseError
 from autograder.results import Result, write_atomically
+
+if TYPE_CHECKING:
+    from autograder.audit import Judgement
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -185,13 +188,18 @@ def grade(
     results = grade_course(where, submitted or where.submitted, wanted, console)
     report.print_class(console, results)
     report.print_places(console, where)
-    text = json.dumps([result.to_json() for result in results], indent=1, ensure_ascii=False)
-    if json_file == "-":
-        print(text)
-    elif json_file:
-        write_atomically(Path(json_file), text + "\n")
+    _write_json(results, json_file)
     if any(result.status != "graded" for result in results):
         raise typer.Exit(NOT_ALL_GRADED)
+
+
+def _write_json(found: Sequence[Result] | Sequence[Judgement], file: str | None) -> None:
+    """Write what was found as JSON: to `file`, to the standard output where that is -, or nowhere."""
+    text = json.dumps([each.to_json() for each in found], indent=1, ensure_ascii=False)
+    if file == "-":
+        print(text)
+    elif file:
+        write_atomically(Path(file), text + "\n")
 
 
 @dataclass(frozen=True)
@@ -325,11 +333,7 @@ def audit(
     slots = jobs or workers.default_jobs(max(batch.limits_of(problem.name).memory_mb for problem in chosen))
     judgements = auditing.audit(chosen, level, slots, mutants)
     report.print_audit(console, judgements)
-    text = json.dumps([judgement.to_json() for judgement in judgements], indent=1, ensure_ascii=False)
-    if json_file == "-":
-        print(text)
-    elif json_file:
-        write_atomically(Path(json_file), text + "\n")
+    _write_json(judgements, json_file)
     if not all(tally.sound for _, _, tally in auditing.by_question(judgements)):
         raise typer.Exit(NOT_ALL_GRADED)
 

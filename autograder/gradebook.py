@@ -34,6 +34,7 @@ from nbgrader.converters.base import BaseConverter
 from nbgrader.coursedir import CourseDirectory
 from nbgrader.preprocessors import AssignLatePenalties, LimitOutput, NbGraderPreprocessor
 from nbgrader.utils import capture_log, compute_checksum
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, OperationalError, SAWarning, StatementError
 from traitlets import List, Unicode
 from traitlets.config import Config
@@ -205,6 +206,7 @@ def record(course: Course, submitted: Path, results: Iterable[Result], jobs: int
         ConvGradeError: some could not be recorded; the message says who and why, and all results are kept.
         Unavailable: nobody could.
     """
+    config = _settings(course)
     by_problem: dict[str, list[Result]] = {}
     failures: list[str] = []
     for result in results:
@@ -212,13 +214,13 @@ def record(course: Course, submitted: Path, results: Iterable[Result], jobs: int
             by_problem.setdefault(result.problem, []).append(result)
             continue
         try:
-            _withdraw(course, result)
+            _withdraw(course, config, result)
         except (OSError, ConvGradeError) as error:
             failures.append(_refused(result.problem, _about_one(result, error)))
-    _create_gradebook(course)
+    _create_gradebook(config)
     for problem, recorded in by_problem.items():
         try:
-            failures += _record_problem(course, submitted, problem, recorded, jobs)
+            failures += _record_problem(course, copy.deepcopy(config), submitted, problem, recorded, jobs)
         except Unavailable:
             raise
         except ConvGradeError as error:
@@ -229,13 +231,13 @@ def record(course: Course, submitted: Path, results: Iterable[Result], jobs: int
         raise ConvGradeError("\n".join(told))
 
 
-def _create_gradebook(course: Course) -> None:
+def _create_gradebook(config: Config) -> None:
     """Create an SQLite gradebook whole or not at all.
 
     nbgrader writes its version into a gradebook a good second after it has made the tables. One that was
     stopped between the two looks right, but can't be upgraded by the next version.
     """
-    url = batch.gradebook_url(course)
+    url = make_url(config.CourseDirectory.db_url)
     if url.get_backend_name() != "sqlite" or not url.database or Path(url.database).exists():
         return
     path = Path(url.database)
@@ -243,7 +245,7 @@ def _create_gradebook(course: Course) -> None:
     _put_own_programs_on_path()
     try:
         temporary.unlink(missing_ok=True)
-        course_id = CourseDirectory(config=batch.load_config(course)).course_id
+        course_id = CourseDirectory(config=config).course_id
         Gradebook(url.set(database=str(temporary)).render_as_string(), course_id).close()
         temporary.replace(path)
     except (DBAPIError, OSError) as error:
@@ -257,13 +259,13 @@ FAILURES_TOLD = 5
 """Of those who could not be recorded, how many are told of."""
 
 
-def _withdraw(course: Course, result: Result) -> None:
+def _withdraw(course: Course, config: Config, result: Result) -> None:
     """Take away what shows an earlier score as if it were that of the notebook handed in now.
 
     The gradebook keeps the score, because nbgrader would export a missing one as 0. Without the notebook
     formgrader says "needs autograding" in its place, as it does where nbgrader's own autograding failed.
     """
-    directory = CourseDirectory(config=_settings(course))
+    directory = CourseDirectory(config=config)
     for step in (directory.autograded_directory, directory.feedback_directory):
         with contextlib.suppress(FileNotFoundError):
             shutil.rmtree(directory.format_path(step, result.student, result.problem))
@@ -277,15 +279,14 @@ EARLIER_SCORE = "The gradebook still holds the score of an earlier grading."
 def _settings(course: Course) -> Config:
     """Return nbgrader's settings of a course, with the place of its gradebook spelt out."""
     config = batch.load_config(course)
-    config.CourseDirectory.db_url = batch.gradebook_url(course).render_as_string(hide_password=False)
+    config.CourseDirectory.db_url = batch.gradebook_url(course, config).render_as_string(hide_password=False)
     return config
 
 
 def _record_problem(
-    course: Course, submitted: Path, problem: str, results: Sequence[Result], jobs: int
+    course: Course, config: Config, submitted: Path, problem: str, results: Sequence[Result], jobs: int
 ) -> list[str]:
     """Record results of one problem; return why some could not be."""
-    config = _settings(course)
     # What they were graded with; the course's own copy may be an older one.
     config.CourseDirectory.source_directory = str(catalog.ROOT / "source")
     with tempfile.TemporaryDirectory(prefix="convgrade-") as folder:

@@ -10,6 +10,7 @@ import ast
 import base64
 import contextlib
 import copy
+import functools
 import io
 import pickle
 import warnings
@@ -40,8 +41,8 @@ class Program:
     Attributes:
         name: tells it apart from others of its question and kind.
         source: its solution cell.
-        earlier: a cell of the student's own above all others; the solution cell is empty then.
-        change: for a mutant, what was changed, as two lines: the old one and the new one.
+        earlier: it stands in a cell of the student's own above the solution cell, which holds nothing then.
+        change: for a mutant, the lines that were changed, the old ones before the new ones.
     """
 
     problem: str
@@ -66,8 +67,6 @@ def of_problem(problem: Problem, *, alternatives: bool = True) -> Iterator[Progr
         yield Program(problem.name, question, "untouched", "untouched", "")
         for constant in CONSTANTS:
             code = f"def {question}(*args, **kwargs):\n    return {constant}"
-            if constant.startswith("(_"):
-                code = f"def {question}(*args, **kwargs):\n    raise ValueError"
             yield Program(problem.name, question, "constant", constant, code)
         yield from _visible_answers(problem, question)
         for slip in grader.load(problem.name)[question].slips:
@@ -108,9 +107,8 @@ def _restyled(source: str, question: str) -> Iterator[tuple[str, str]]:
     for style, restyle in styles.items():
         tree = ast.parse(source)
         (place,) = [n for n, node in enumerate(tree.body) if _defines(node, question)]
-        changed = restyle(copy.deepcopy(tree.body[place]))  # type: ignore[arg-type]
         parts = [ast.unparse(node) for node in tree.body]
-        parts[place] = changed
+        parts[place] = restyle(tree.body[place])  # type: ignore[arg-type]
         yield style, "\n\n".join(parts)
 
 
@@ -187,7 +185,7 @@ def _visible_answers(problem: Problem, question: str) -> Iterator[Program]:
     """
     if grader.load(problem.name)[question].domain is None:
         return
-    namespace = reference_namespace(problem.source)
+    namespace = _worked_namespace(problem)
     answer, known = namespace[question], []
 
     def noting(*args: Any, **kwargs: Any) -> Any:
@@ -212,6 +210,11 @@ def _visible_answers(problem: Problem, question: str) -> Iterator[Program]:
         yield Program(problem.name, question, "visible", "knows the visible tests", source)
 
 
+@functools.cache
+def _worked_namespace(problem: Problem) -> dict[str, Any]:
+    return reference_namespace(problem.source)
+
+
 # --- Mutants -------------------------------------------------------------------------------------------
 
 
@@ -226,6 +229,7 @@ def mutants(source: str) -> Iterator[tuple[str, str, str]]:
         from cosmic_ray.plugins import get_operator, operator_names
     except ImportError:
         raise CourseError("An audit needs cosmic-ray: pip install -e '.[dev]'.") from None
+    meaning = _meaning(source)
     for name in operator_names():
         try:
             operator = get_operator(name)()
@@ -234,7 +238,7 @@ def mutants(source: str) -> Iterator[tuple[str, str, str]]:
         occurrence = 0
         while (mutant := mutate_code(source, operator, occurrence)) is not None:
             occurrence += 1
-            if _parses(mutant) and _meaning(mutant) != _meaning(source):
+            if _parses(mutant) and _meaning(mutant) != meaning:
                 yield name.rpartition("/")[2], _change(source, mutant), mutant
 
 

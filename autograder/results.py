@@ -129,26 +129,34 @@ def write_atomically(path: Path, text: str) -> None:
     Raises:
         ConvGradeError: the disk is full or not writable; `path` is as it was.
     """
-    temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(UNFINISHED, f".{path.name}.", path.parent)
-        # What UTF-8 can't hold, half a surrogate pair, is written as JSON and Python escape it.
-        with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
+        write_whole(path, text, 0o644)
     except OSError as error:
         raise ConvGradeError(
             f"Could not write {path}: {error.strerror}. Free some space or fix the permissions, "
             "then run the command again; finished results are kept."
         ) from error
+
+
+def write_whole(path: Path, text: str, mode: int) -> None:
+    """Do as `write_atomically` does, in a folder that is there, for those whom `mode` lets read it.
+
+    Raises:
+        OSError: it can't be written; `path` is as it was.
+    """
+    descriptor, temporary = tempfile.mkstemp(UNFINISHED, f".{path.name}.", path.parent)
+    try:
+        # What UTF-8 can't hold, half a surrogate pair, is written as JSON and Python escape it.
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(mode)
+        Path(temporary).replace(path)
     finally:
-        if temporary:
-            with contextlib.suppress(OSError):
-                Path(temporary).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            Path(temporary).unlink(missing_ok=True)
 
 
 def remove_unfinished(folder: Path) -> None:

@@ -207,18 +207,22 @@ def _listen(heard: Connection, hear: Hear) -> None:
         hear(News(*told))
 
 
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def default_jobs(memory_mb: int) -> int:
     """Return how many submissions this machine can grade at a time.
 
     Args:
         memory_mb: what the largest may use, in 2^20 bytes.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
         installed_mb = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20
     except (ValueError, OSError):
-        return cores
-    return max(1, min(cores, (installed_mb - SPARE_MB) // (memory_mb + WARM_MB)))
+        return cores()
+    return max(1, min(cores(), (installed_mb - SPARE_MB) // (memory_mb + WARM_MB)))
 
 
 def grade_all(planned: Batch, pool: Pool) -> Generator[Graded, None, None]:

@@ -16,6 +16,7 @@ from measure import Spent
 from ours import Finished, Phases
 
 from autograder.catalog import Course
+from autograder.workers import cores
 
 TITLE = "Growth"
 HUNDRED, FLAT = 100, 0.10
@@ -98,7 +99,7 @@ def _course(empty: Course, name: str, students: int) -> Course:
 
 
 def _grade(course: Course) -> Graded:
-    spent = measure.run(ours.grade(jobs=measure.cores()), course.root, sample=True)
+    spent = measure.run(ours.grade(jobs=cores()), course.root, sample=True)
     results = ours.finished(course)
     half_written = sum(path.name.startswith(".") for path in course.results.rglob("*"))
     left = spent.processes + len(spent.files) + half_written
@@ -106,7 +107,7 @@ def _grade(course: Course) -> Graded:
 
 
 def _grade_again(course: Course) -> Spent:
-    return measure.run(ours.grade(jobs=measure.cores()), course.root)
+    return measure.run(ours.grade(jobs=cores()), course.root)
 
 
 def _hand_in_anew(course: Course, one: Finished) -> None:
@@ -118,7 +119,7 @@ def _hand_in_anew(course: Course, one: Finished) -> None:
 
 def _slots(course: Course) -> dict[int, list[float]]:
     """Return the seconds of grading a class with one slot, and with one for each core, twice each."""
-    seconds: dict[int, list[float]] = {1: [], measure.cores(): []}
+    seconds: dict[int, list[float]] = {1: [], cores(): []}
     for jobs in (*seconds, *reversed(seconds)):
         spent = measure.run(ours.grade("--force", jobs=jobs, script=ours.RESULTS_ONLY), course.root)
         seconds[jobs].append(ours.phases(ours.finished(course), spent).grading)

@@ -19,6 +19,8 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
+from autograder.workers import cores
+
 PR_SET_CHILD_SUBREAPER = 36
 SAMPLE_SECONDS = 0.5
 PATIENCE_SECONDS = 5
@@ -237,10 +239,6 @@ class Conditions:
             f"Python {platform.python_version()}, {versions}{others}."
             + ("" if _counts_exactly() else INEXACT)
         )
-
-
-def cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _processor() -> str:

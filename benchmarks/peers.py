@@ -23,6 +23,7 @@ from samples import HandedIn
 from autograder import catalog
 from autograder.build import HIDDEN_REGION
 from autograder.catalog import Course
+from autograder.workers import cores
 
 STOCK_CONFIG = """\
 import time
@@ -103,7 +104,7 @@ class ConvGrade(Contestant):
     script: str = ours.RECORDED
 
     def grade(self, course: Course) -> Turn:
-        command = ours.grade(*self.problems, jobs=measure.cores(), script=self.script)
+        command = ours.grade(*self.problems, jobs=cores(), script=self.script)
         spent = measure.run(command, course.root)
         results = ours.finished(course)
         scores = {(each.result.student, each.result.problem): each.result.score or 0.0 for each in results}

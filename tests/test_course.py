@@ -10,7 +10,7 @@ from contextlib import closing
 import nbformat
 import pytest
 
-from autograder import batch, build, catalog, grader, specimen
+from autograder import batch, build, catalog, grader, programs, specimen
 from autograder.catalog import Problem
 from autograder.intake import HandedIn
 from autograder.notebook import provided_files, read_percent, reference_namespace
@@ -23,12 +23,6 @@ PROBLEMS = catalog.problems()
 QUESTIONS = [(p, name) for p in PROBLEMS for name in grader.load(p.name)]
 SLIPS = [(p, q.name, slip) for p in PROBLEMS for q in grader.load(p.name).values() for slip in q.slips]
 ACCEPTED = [(p, path) for p in PROBLEMS for path in p.accepted]
-CONSTANTS = (
-    "0", "1", "0.0", "1.0", "None", "True", "False", "''", "[]", "()", "{}", "[0, 0, 0, 0]", "float('nan')",
-    "args[0]", "args[-1]", "len(args)", "args", "list(args)", "__import__('numpy').zeros((3, 3))",
-    "(_ for _ in ()).throw(ValueError())",
-)  # fmt: skip
-"""What programs that know nothing return."""
 
 
 def named(value: object) -> str:
@@ -115,7 +109,7 @@ def test_slips_are_told_apart_whatever_the_secret(problem: Problem, secret: byte
 
 
 @pytest.mark.parametrize("problem", PROBLEMS, ids=named)
-@pytest.mark.parametrize("constant", CONSTANTS)
+@pytest.mark.parametrize("constant", programs.CONSTANTS)
 def test_programs_that_know_nothing_earn_nothing(problem: Problem, constant: str) -> None:
     """No check is passed by a constant, an echo, or an error for every argument."""
     code = f"lambda *args, **kwargs: {constant}"
