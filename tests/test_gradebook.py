@@ -617,14 +617,18 @@ def someone_writing(course: Course) -> Iterator[sqlite3.Connection]:
 def test_recording_waits_for_another_writer(course: Course, results: dict[str, Result]) -> None:
     """SQLite has one at a time."""
     (course.root / "feedback" / "alan" / NAME / f"{NAME}.html").unlink()
+    change_gradebook(course, "UPDATE grade SET auto_score = NULL")  # else there is nothing to write
     with someone_writing(course) as other:
         with (
             pytest.raises(sqlite3.OperationalError, match="locked"),
             sqlite3.connect(course.root / "gradebook.db", timeout=0) as second,
         ):
             second.execute("BEGIN IMMEDIATE")
-        threading.Timer(1, other.rollback).start()
+        letting_go = threading.Timer(1, other.rollback)
+        letting_go.start()
         gradebook.record(course, course.submitted, [results["alan"]])
+        assert letting_go.finished.is_set()
+        letting_go.join()
     assert batch.unrecorded(course, [results["alan"]]) == []
 
 
