@@ -31,7 +31,7 @@ from autograder.grader import Needs
 from autograder.notebook import provided_files
 from autograder.results import QuestionResult, Result, read_result, write_atomically
 from autograder.sandbox import isolation
-from autograder.sandbox.host import Limits, Sandbox
+from autograder.sandbox.host import Sandbox
 from autograder.sandbox.isolation import Level
 from autograder.submission import SandboxSubmission
 
@@ -218,15 +218,34 @@ def seed_of(problem: str) -> int:
     return int.from_bytes(hashlib.sha256(problem.encode()).digest()[:4], "big")
 
 
-_sandboxes: dict[tuple[Level, tuple[str, ...]], Sandbox] = {}
+Sandboxes = dict[tuple[Level, tuple[str, ...]], Sandbox]
+
+_sandboxes: Sandboxes = {}
 
 
-def warm_sandbox(level: Level, imports: tuple[str, ...] = Needs.imports) -> Sandbox:
-    """Return this worker's warm sandbox with `imports`, started by the first call."""
+def warm_sandbox(
+    level: Level, imports: tuple[str, ...] = Needs.imports, like: Sandbox | None = None
+) -> Sandbox:
+    """Return this process's warm sandbox with `imports`, started by the first call."""
     if (level, imports) not in _sandboxes:
         on = runner.find() if "tensorflow" in imports else runner.CPU
-        _sandboxes[level, imports] = Sandbox(level, imports, on)
+        _sandboxes[level, imports] = Sandbox(level, imports, on, like)
     return _sandboxes[level, imports]
+
+
+def sandboxes_for(planned: Batch, level: Level) -> Sandboxes:
+    """Start what a batch needs, for all workers of this machine together.
+
+    Light problems come first and TensorFlow takes seconds to import, so only the lightest is waited for.
+    """
+    working = warm_sandbox(level)
+    kinds = {needs_of(problem).imports for problem in {waiting.problem for waiting in planned.waiting}}
+    return {(level, imports): warm_sandbox(level, imports, working) for imports in kinds}
+
+
+def use_sandboxes(shared: Sandboxes) -> None:
+    """Grade in sandboxes of the process that started this one; those that fail are replaced by own ones."""
+    _sandboxes.update(shared)
 
 
 @atexit.register
@@ -303,12 +322,12 @@ class Batch:
     waiting: list[Waiting] = field(default_factory=list)
 
 
-def limits_of(problem: str) -> Limits:
-    """Return what a submission may use; where the grader is broken it is said when it is used."""
+def needs_of(problem: str) -> Needs:
+    """Return what grading a problem takes; where the grader is broken it is said when it is used."""
     try:
-        return grader.needs(problem).limits
+        return grader.needs(problem)
     except GraderError:
-        return Limits()
+        return Needs()
 
 
 def plan(
@@ -335,7 +354,7 @@ def plan(
     if unknown:
         raise CourseError(f"Nothing was handed in by {', '.join(unknown)} below {submitted}.")
     batch, secret = Batch(), course.secret()
-    for problem in sorted(problems, key=lambda problem: limits_of(problem.name).total_cpu):
+    for problem in sorted(problems, key=lambda problem: needs_of(problem.name).limits.total_cpu):
         sha256 = fingerprint(problem, secret, level)
         for student in students or everybody:
             if not _is_handed_in(submitted, student, problem.name):

@@ -224,9 +224,14 @@ class Grading:
 
 def grade_course(course: Course, submitted: Path, wanted: Grading, console: Console) -> list[Result]:
     """Grade and record a course; return all results, those that were still right too."""
+    from autograder import batch
+
     with course.lock(), course.temporary_files():
         course.tidy()
-        results = _grade_what_changed(course, submitted, wanted, console)
+        try:
+            results = _grade_what_changed(course, submitted, wanted, console)
+        finally:
+            batch.drop_sandboxes()
         _require_kept(course, results)
         _record(course, submitted, results, wanted.jobs, console)
     return sorted(results, key=lambda result: (result.student, result.problem))
@@ -235,10 +240,9 @@ def grade_course(course: Course, submitted: Path, wanted: Grading, console: Cons
 def _grade_what_changed(course: Course, submitted: Path, wanted: Grading, console: Console) -> list[Result]:
     from autograder import batch, workers
     from autograder.progress import GradingProgress
-    from autograder.sandbox.host import Sandbox
 
     batch.load_config(course)  # recording needs it: better to fail before grading
-    level, weaker_because = batch.choose_level(wanted.isolation, lambda level: Sandbox(level).close())
+    level, weaker_because = batch.choose_level(wanted.isolation, batch.warm_sandbox)
     console.print(f"Isolation: {level}")
     if weaker_because:
         console.print(f"Warning: {weaker_because}", style="yellow", markup=False)
@@ -248,12 +252,13 @@ def _grade_what_changed(course: Course, submitted: Path, wanted: Grading, consol
         console.print(f"{len(planned.reused)} unchanged, {len(planned.waiting)} to grade")
     if not planned.waiting:
         return results
-    memory_mb = max(batch.limits_of(waiting.problem).memory_mb for waiting in planned.waiting)
+    memory_mb = max(batch.needs_of(waiting.problem).limits.memory_mb for waiting in planned.waiting)
     jobs = wanted.jobs or workers.default_jobs(memory_mb)
     with GradingProgress(console, len(planned.waiting)) as progress:
-        offered = (
-            workers.cluster(wanted.scheduler) if wanted.scheduler else workers.processes(jobs, progress.hear)
-        )
+        if wanted.scheduler:
+            offered = workers.cluster(wanted.scheduler)
+        else:
+            offered = workers.processes(jobs, progress.hear, batch.sandboxes_for(planned, level))
         with offered as pool, contextlib.closing(workers.grade_all(planned, pool)) as finished:
             for graded in finished:
                 graded.write(course.results)
@@ -325,12 +330,12 @@ def audit(
     """Grade the graders: how many wrong programs pass, and how many right ones fail."""
     from autograder import audit as auditing
     from autograder import batch, report, workers
-    from autograder.sandbox.host import Sandbox
 
     console = Console(stderr=json_file == "-")
-    level, _ = batch.choose_level("auto", lambda level: Sandbox(level).close())
+    level, _ = batch.choose_level("auto", batch.warm_sandbox)
     chosen = _chosen(problems)
-    slots = jobs or workers.default_jobs(max(batch.limits_of(problem.name).memory_mb for problem in chosen))
+    memory_mb = max(batch.needs_of(problem.name).limits.memory_mb for problem in chosen)
+    slots = jobs or workers.default_jobs(memory_mb)
     judgements = auditing.audit(chosen, level, slots, mutants)
     report.print_audit(console, judgements)
     _write_json(judgements, json_file)

@@ -43,7 +43,6 @@ from autograder import batch, catalog, intake, workers
 from autograder.catalog import Course
 from autograder.errors import ConvGradeError
 from autograder.results import UNFINISHED, QuestionResult, Result, read_result, write_atomically
-from autograder.sandbox.host import Sandbox
 
 # nbgrader's gradebook prints tracebacks of errors that it also raises, unless somebody listens.
 logging.getLogger("tornado.application").addHandler(logging.NullHandler())
@@ -102,15 +101,10 @@ def _about(preprocessor: Any, resources: Any) -> tuple[CourseDirectory, str, cat
 
 
 def _grade_now(course: Course, submitted: Path, student: str, problem: catalog.Problem) -> None:
-    level, _ = batch.choose_level("auto", _try_level)
+    level, _ = batch.choose_level("auto", batch.warm_sandbox)
     with course.lock():
         for waiting in batch.plan(course, submitted, [problem], [student], level).waiting:
             batch.grade_one(waiting.load()).write(course.results)
-
-
-@functools.cache
-def _try_level(level: Any) -> None:
-    Sandbox(level).close()
 
 
 def stored_notebook(course: Course, result: Result) -> NotebookNode:

@@ -318,16 +318,24 @@ def needs(problem: str) -> Needs:
     return getattr(sys.modules[f"autograder_graders_{problem}"], "NEEDS", Needs())
 
 
-def provided(problem: str, name: str) -> Any:
-    """Return `name` as the notebook's own locked cell ``provided="<name>"`` defines it."""
-    from autograder.notebook import read_percent
+def provided(problem: str, name: str) -> Callable[..., Any]:
+    """Return the function `name` as the notebook's own locked cell ``provided="<name>"`` defines it.
 
-    for cell in read_percent(catalog.Problem(problem).source):
-        if cell.provided == name:
-            namespace: dict[str, Any] = {}
-            exec(compile(cell.source, f"<{problem}: {name}>", "exec"), namespace)
-            return namespace[name]
-    raise GraderError(f'{problem} has no cell provided="{name}".')
+    The notebook is read when it is first called, which those who only ask for limits never do.
+    """
+
+    @functools.cache
+    def defined() -> Callable[..., Any]:
+        from autograder.notebook import read_percent
+
+        for cell in read_percent(catalog.Problem(problem).source):
+            if cell.provided == name:
+                namespace: dict[str, Any] = {}
+                exec(compile(cell.source, f"<{problem}: {name}>", "exec"), namespace)
+                return namespace[name]
+        raise GraderError(f'{problem} has no cell provided="{name}".')
+
+    return lambda *args, **kwargs: defined()(*args, **kwargs)
 
 
 class Plugin:

@@ -22,9 +22,12 @@ Files beside it that students get too stand in its front matter::
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from autograder.errors import CourseError
 
@@ -82,16 +85,26 @@ def provided_files(path: Path) -> list[Path]:
     Raises:
         CourseError: one is not there, is elsewhere, or is the authored notebook itself.
     """
-    import jupytext
-
-    if not path.is_file():
-        return []
-    listed = jupytext.read(path, fmt="py:percent").metadata.get("convgrade", {}).get("files", [])
+    listed = _front_matter(path).get("convgrade", {}).get("files", []) if path.is_file() else []
     files = [path.parent / str(name) for name in listed]
     for file in files:
         if file == path or file.parent != path.parent or not file.is_file():
             raise CourseError(f"{path} gives {file.name} to students, which is no other file beside it.")
     return files
+
+
+def _front_matter(path: Path) -> dict[str, Any]:
+    """Return what an authored notebook's front matter says to Jupyter.
+
+    jupytext would read the whole notebook for it, and every command needs to know which files are given.
+    """
+    rule, *lines = path.read_text(encoding="utf-8").splitlines() or [""]
+    if rule.rstrip() != "# ---":
+        return {}
+    header = [
+        line.removeprefix("#") for line in itertools.takewhile(lambda line: line.rstrip() != rule, lines)
+    ]
+    return (yaml.safe_load("\n".join(header)) or {}).get("jupyter", {})
 
 
 def reference_namespace(path: Path) -> dict[str, Any]:

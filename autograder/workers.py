@@ -39,7 +39,7 @@ SPARE_MB = 1_024
 CONNECT_SECONDS = 20
 """How long a scheduler is looked for."""
 WARM_MB = 600
-"""What a warm process with TensorFlow takes beside the submission that it forks, in 2^20 bytes."""
+"""What the warm process with TensorFlow takes beside the submissions that it forks, in 2^20 bytes."""
 
 
 @dataclass(frozen=True)
@@ -137,17 +137,21 @@ def _end_with(lifeline: Connection) -> None:
 
 
 @contextmanager
-def processes(jobs: int, hear: Hear = lambda news: None) -> Iterator[Pool]:
+def processes(
+    jobs: int, hear: Hear = lambda news: None, sandboxes: batch.Sandboxes | None = None
+) -> Iterator[Pool]:
     """Offer `jobs` processes of this machine.
 
     Args:
         hear: is told what the processes are doing, from a thread of its own.
+        sandboxes: what all of them grade in; otherwise each starts its own.
     """
     heard, reports = multiprocessing.Pipe(duplex=False)
     listener = threading.Thread(target=_listen, args=(heard, hear), daemon=True)
     listener.start()
     try:
-        yield Pool(jobs, lambda slots: Processes(slots, _report_to, reports), _grade_and_tell)
+        shared = sandboxes or {}
+        yield Pool(jobs, lambda slots: Processes(slots, _prepare, reports, shared), _grade_and_tell)
     finally:
         reports.send_bytes(b"null")
         listener.join()
@@ -186,9 +190,10 @@ _reports: Connection | None = None
 """Where this worker tells what it is doing."""
 
 
-def _report_to(reports: Connection) -> None:
+def _prepare(reports: Connection, sandboxes: batch.Sandboxes) -> None:
     global _reports
     _reports = reports
+    batch.use_sandboxes(sandboxes)
 
 
 def _grade_and_tell(work: Work) -> Graded:
@@ -222,7 +227,7 @@ def default_jobs(memory_mb: int) -> int:
         installed_mb = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20
     except (ValueError, OSError):
         return cores()
-    return max(1, min(cores(), (installed_mb - SPARE_MB) // (memory_mb + WARM_MB)))
+    return max(1, min(cores(), (installed_mb - SPARE_MB - WARM_MB) // memory_mb))
 
 
 def grade_all(planned: Batch, pool: Pool) -> Generator[Graded, None, None]:

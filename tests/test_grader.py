@@ -729,8 +729,8 @@ class TestRunning:
 
     def test_provided_names_come_from_the_notebook(self):
         with pytest.raises(GraderError, match='iou has no cell provided="no_such_cell"'):
-            grader.provided("iou", "no_such_cell")
-        assert callable(grader.provided("parameter_counts", "variant"))
+            grader.provided("iou", "no_such_cell")()
+        assert grader.provided("parameter_counts", "variant")("ada") == 5
 
 
 class TestInAKernel:

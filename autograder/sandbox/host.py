@@ -90,43 +90,64 @@ class CellRun:
     interrupted: bool = False
 
 
+Started = tuple[socket.socket, subprocess.Popen]
+
+
 class Sandbox:
     """One warm process that forks an isolated process for every job.
+
+    The processes of a pool that are handed one as they are started share it; it ends with whom it is from.
+
+    Args:
+        like: one that works here. This one gets the same walls, and is not waited for: its first job is.
 
     Raises:
         SandboxError: it can't be started on this level here.
     """
 
-    def __init__(self, level: Level, imports: tuple[str, ...] = ("numpy",), runner: Runner = CPU) -> None:
+    def __init__(
+        self,
+        level: Level,
+        imports: tuple[str, ...] = ("numpy",),
+        runner: Runner = CPU,
+        like: Sandbox | None = None,
+    ) -> None:
         self.level = level
         self.runner = runner
         # The strict level leaves nothing on this disk, not even where its end is a kill.
         self._folder = Path(tempfile.mkdtemp(prefix="convgrade-")) if level == "process" else None
         began = time.perf_counter()
+        self._awaited = like is None
+        self._bwrap = ""
+        self._process: subprocess.Popen | None
         try:
-            self._control, self._process = self._start(imports)
+            self._control, self._process = self._start(imports, like)
         except BaseException:
             self._remove_folder()
             raise
         self.start_seconds = time.perf_counter() - began
 
-    def _start(self, imports: tuple[str, ...]) -> tuple[socket.socket, subprocess.Popen]:
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what another process needs to use it; the socket goes to children at their start only."""
+        return vars(self) | {"_process": None}
+
+    def _start(self, imports: tuple[str, ...], like: Sandbox | None) -> Started:
         if self._folder:
             isolation.copy_engine(self._folder)
             return self._launch(isolation.process_command, self._folder, imports)
         failures = []
-        for bwrap in isolation.find_bwrap():
+        for self._bwrap in [like._bwrap] if like else isolation.find_bwrap():
             try:
-                return self._launch(isolation.strict_command, bwrap, imports)
+                return self._launch(isolation.strict_command, self._bwrap, imports)
             except SandboxError as error:
-                failures.append(f"{bwrap}: {error}")
+                failures.append(f"{self._bwrap}: {error}")
         raise SandboxError(
             "The strict sandbox can't start: "
             + ("; ".join(failures) or "there is no bubblewrap")
             + ". 'convgrade doctor' says what to do."
         )
 
-    def _launch(self, command: Any, where: Any, imports: tuple[str, ...]) -> Any:
+    def _launch(self, command: Any, where: Any, imports: tuple[str, ...]) -> Started:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         settings = {
             "control_fd": theirs.fileno(),
@@ -151,6 +172,8 @@ class Sandbox:
                 raise SandboxError(str(error)) from error
             finally:
                 theirs.close()
+            if not self._awaited:
+                return ours, process
             ours.settimeout(START_SECONDS)
             try:
                 greeting = ours.recv(4096)
@@ -172,7 +195,7 @@ class Sandbox:
         Raises:
             SandboxError: the walls could not be put up; nothing of the student's ran.
         """
-        if self._process.poll() is not None:
+        if self._process and self._process.poll() is not None:
             raise SandboxError("The warm process is gone; run the command again.")
         folder = Path(tempfile.mkdtemp(dir=self._folder)) if self._folder else None
         request = {
@@ -196,7 +219,12 @@ class Sandbox:
         return Job(channel, control, limits, folder)
 
     def close(self) -> None:
-        """End the warm process and everything that it forked."""
+        """End the warm process and everything that it forked, unless it is another process's."""
+        if self._process is None:
+            self._control.close()
+            return
+        if not self._awaited and not select.select([self._control], [], [], 0)[0]:
+            self._process.kill()  # it imports still, and has forked nothing
         self._control.close()
         try:
             self._process.wait(10)
