@@ -11,21 +11,24 @@ from __future__ import annotations
 import contextlib
 import copy
 import functools
-import itertools
 import logging
+import math
 import os
 import re
 import shutil
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import BrokenExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import BrokenExecutor, Executor, Future
 from pathlib import Path
 from typing import Any
 
 import nbformat
+from nbconvert.exporters import HTMLExporter, TemplateExporter
+from nbconvert.filters import Highlight2HTML
 from nbconvert.filters.strings import clean_html
+from nbconvert.filters.widgetsdatatypefilter import WidgetsDataTypeFilter
 from nbformat import NotebookNode
 from nbformat.v4 import new_output
 from nbgrader.api import Gradebook, InvalidEntry, MissingEntry
@@ -36,7 +39,7 @@ from nbgrader.preprocessors import AssignLatePenalties, LimitOutput, NbGraderPre
 from nbgrader.utils import capture_log, compute_checksum
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, OperationalError, SAWarning, StatementError
-from traitlets import List, Unicode
+from traitlets import List, Type, Unicode
 from traitlets.config import Config
 
 from autograder import batch, catalog, intake, workers
@@ -212,17 +215,48 @@ def record(course: Course, submitted: Path, results: Iterable[Result], jobs: int
         except (OSError, ConvGradeError) as error:
             failures.append(_refused(result.problem, _about_one(result, error)))
     _create_gradebook(config)
-    for problem, recorded in by_problem.items():
-        try:
-            failures += _record_problem(course, copy.deepcopy(config), submitted, problem, recorded, jobs)
-        except Unavailable:
-            raise
-        except ConvGradeError as error:
-            failures.append(str(error))
+    groups = sum(math.ceil(len(recorded) / PAGES_AT_A_TIME) for recorded in by_problem.values())
+    with _executor(min(jobs, groups)) as executor:
+        pages = []
+        for problem, recorded in by_problem.items():
+            try:
+                refused, ready = _enter_problem(course, copy.deepcopy(config), submitted, problem, recorded)
+            except Unavailable:
+                raise
+            except ConvGradeError as error:
+                failures.append(str(error))
+                continue
+            failures += refused
+            pages += [(problem, executor.submit(_write_pages, course, problem, *group)) for group in ready]
+        for problem, page in pages:
+            try:
+                failures += page.result()
+            except BrokenExecutor:
+                failures.append(_refused(problem, "a process that wrote pages was ended"))
     if failures:
         more = len(failures) - FAILURES_TOLD
         told = failures[:FAILURES_TOLD] + ([f"And {more} more."] if more > 0 else [])
         raise ConvGradeError("\n".join(told))
+
+
+@contextlib.contextmanager
+def _executor(slots: int) -> Iterator[Executor]:
+    """Offer processes for pages, or where one is enough, this one."""
+    with workers.Processes(slots) if slots > 1 else _ThisProcess() as executor:
+        try:
+            yield executor
+        except BaseException:
+            executor.shutdown(wait=False)
+            raise
+
+
+class _ThisProcess(Executor):
+    """Does what it is given at once: nbgrader's converters don't stand a second thread."""
+
+    def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        done: Future[Any] = Future()
+        done.set_result(function(*args, **kwargs))
+        return done
 
 
 def _create_gradebook(config: Config) -> None:
@@ -277,10 +311,14 @@ def _settings(course: Course) -> Config:
     return config
 
 
-def _record_problem(
-    course: Course, config: Config, submitted: Path, problem: str, results: Sequence[Result], jobs: int
-) -> list[str]:
-    """Record results of one problem; return why some could not be."""
+Group = tuple[Sequence[Result], Mapping[str, Any], Mapping[str, str]]
+"""Results of one problem, what nbgrader knows of its cells, and when each student handed in."""
+
+
+def _enter_problem(
+    course: Course, config: Config, submitted: Path, problem: str, results: Sequence[Result]
+) -> tuple[list[str], list[Group]]:
+    """Enter results of one problem; return why some could not be, and groups of the others."""
     # What they were graded with; the course's own copy may be an older one.
     config.CourseDirectory.source_directory = str(catalog.ROOT / "source")
     with tempfile.TemporaryDirectory(prefix="convgrade-") as folder:
@@ -294,16 +332,7 @@ def _record_problem(
     failures = _enter(config, problem, results, times)
     results = [result for result in results if result.student not in failures]
     groups = [results[first : first + PAGES_AT_A_TIME] for first in range(0, len(results), PAGES_AT_A_TIME)]
-    pages = [(course, problem, group, metadata, times) for group in groups]
-    if jobs == 1 or len(groups) == 1:
-        told = [_write_pages(*page) for page in pages]
-    else:
-        try:
-            with workers.Processes(min(jobs, len(groups))) as pool:
-                told = list(pool.map(_write_pages, *zip(*pages, strict=True)))
-        except BrokenExecutor:
-            told = [[_refused(problem, "a process that wrote pages was ended")]]
-    return [*failures.values(), *itertools.chain.from_iterable(told)]
+    return list(failures.values()), [(group, metadata, times) for group in groups]
 
 
 def _enter(
@@ -412,9 +441,31 @@ def _write_notebook(
         write_atomically(folder / "timestamp.txt", handed_in_at)
 
 
+class Page(HTMLExporter):
+    """Makes a page without nbconvert's last pass over it.
+
+    That parses the page and writes it again, which takes longer than all else, to make cells focusable that
+    nbgrader's template does not have, and to add what is added here: words for pictures that have none.
+    """
+
+    def from_notebook_node(  # type: ignore[override]
+        self, nb: NotebookNode, resources: dict[str, Any] | None = None, **kw: Any
+    ) -> tuple[str, dict[str, Any]]:
+        resources = self._init_resources(resources)
+        widgets = WidgetsDataTypeFilter(notebook_metadata=self._nb_metadata, parent=self, resources=resources)
+        self.register_filter("highlight_code", Highlight2HTML(pygments_lexer="python", parent=self))
+        self.register_filter("filter_data_type", widgets)
+        html, resources = TemplateExporter.from_notebook_node(self, nb, resources, **kw)
+        return _IMAGE_WITHOUT_WORDS.sub(r'\g<0> alt="A picture that this cell shows"', html), resources
+
+
+_IMAGE_WITHOUT_WORDS = re.compile(r"<img\b(?![^>]*\salt=)")
+
+
 class FeedbackFor(GenerateFeedback):
     """Writes the feedback of some students."""
 
+    exporter_class = Type(Page)
     students = List(Unicode())
 
     def init_destination(self, assignment_id: str, student_id: str) -> bool:

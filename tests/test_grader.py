@@ -730,7 +730,8 @@ class TestRunning:
     def test_provided_names_come_from_the_notebook(self):
         with pytest.raises(GraderError, match='iou has no cell provided="no_such_cell"'):
             grader.provided("iou", "no_such_cell")()
-        assert grader.provided("parameter_counts", "variant")("ada") == 5
+        shape, _ = grader.provided("parameter_counts", "variant")("ada")
+        assert len(shape) == 3
 
 
 class TestInAKernel:
