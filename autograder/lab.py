@@ -6,12 +6,18 @@ A student's model is built again in another, and nothing else ever runs there.
 
 from __future__ import annotations
 
+import copy
+import hashlib
 import inspect
+import json
 import textwrap
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
+
+import numpy as np
 
 from autograder import protocol
 from autograder.errors import (
@@ -70,6 +76,14 @@ class Lab:
     def _stand_in(self, value: Any) -> Any:
         return value.number if isinstance(value, Model) and value.home is self else stand_in(value)
 
+    def once(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Call a function of the grader's once for a whole class, whose hidden inputs are the same.
+
+        Returns:
+            What it gave to the first submission that was graded in this process; of a model, its `Network`.
+        """
+        return copy.deepcopy(_remembered(function, args, lambda: self(function, *args)))
+
     def ask_model(self, number: int, what: str, *arguments: Any) -> Any:
         """Ask about a model that lives here.
 
@@ -109,6 +123,26 @@ class Lab:
         return protocol.decode(reply.get("value"), arrays, lambda number: Model(self, number))
 
 
+MAX_REMEMBERED = 64
+"""Answers that `Lab.once` keeps in this process."""
+_answers: OrderedDict[bytes, Any] = OrderedDict()
+
+
+def _remembered(function: Callable[..., Any], args: tuple, ask: Callable[[], Any]) -> Any:
+    """Return the answer to these arguments, which `ask` finds where it is not known yet."""
+    tree, arrays = protocol.encode(args, stand_in)
+    digest = hashlib.sha256(json.dumps([inspect.getsource(function), tree]).encode())
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array).tobytes())
+    key = digest.digest()
+    if key not in _answers:
+        value = ask()
+        _answers[key] = value.network() if isinstance(value, Model) else value
+        while len(_answers) > MAX_REMEMBERED:
+            _answers.popitem(last=False)
+    return _answers[key]
+
+
 _WITHOUT_NAMES_IN_HINTS = "from __future__ import annotations\n"
 
 
@@ -116,59 +150,88 @@ def _same(model: Any) -> Any:
     return model
 
 
-@dataclass(eq=False)
-class RebuiltModel:
-    """The home of one model of a student's, built again from what can be trusted of it.
+ROOM = 128 * 2**20
+"""Bytes of the weights of a student's models that share one process; more are given a new one."""
 
-    Its process may end at any time: the next question starts another.
+
+@dataclass(eq=False)
+class RebuiltModels:
+    """The home of a student's models that were built again from what can be trusted of them.
+
+    They share one process, in which nothing else runs. It may end at any time: the next question starts
+    another, and what ended it is asked once more alone, so that no model answers for its neighbours.
 
     Attributes:
-        use: is told that the process is about to be used, and may end those of other models.
         charge: is told the seconds that each answer took.
     """
 
-    network: Network
     sandbox: Sandbox
     limits: Limits
     seed: int
-    use: Callable[[RebuiltModel], object] = lambda home: None
     charge: Callable[[float], object] = lambda seconds: None
+    _networks: list[Network] = field(default_factory=list)
     _job: Job | None = None
+    _built: dict[int, int] = field(default_factory=dict)
+
+    def add(self, network: Network) -> Model:
+        """Return a model that is built when it is first asked."""
+        self._networks.append(network)
+        return Model(self, len(self._networks) - 1)
 
     def ask_model(self, number: int, what: str, *arguments: Any) -> Any:
-        """Ask about the model.
+        """Ask about a model.
 
         Raises:
             SubmissionError: it can't be built, or can't do what is asked of it.
         """
-        self.use(self)
         began = time.perf_counter()
         try:
-            reply, arrays = self._ready_job().ask_model(0, what, arguments, self.limits.cpu_seconds * 4)
-        except (Lost, Interrupted) as error:
-            self.close()
-            raise _explain(error, self.limits) from None
+            reply, arrays = self._ask(number, what, arguments)
         finally:
             self.charge(time.perf_counter() - began)
         if reply.get("is") != "value":
-            self._require_memory(reply)
             kind = next(iter(reply.get("kinds") or ()), "an exception")
             raise StudentError(f"The model, built again, could not {_ASKED[what]}: {str(kind)[:80]}.")
         return protocol.decode(reply.get("value"), arrays)
 
-    def _require_memory(self, reply: dict[str, Any]) -> None:
-        """Say so where what failed was short of memory.
+    def _ask(self, number: int, what: str, arguments: tuple) -> tuple[dict[str, Any], list[Any]]:
+        while True:
+            alone = self._built.keys() <= {number}
+            try:
+                job, known_as = self._build(number)
+                reply = job.ask_model(known_as, what, arguments, self.limits.cpu_seconds * 4)
+                _require_memory(reply[0])
+                return reply
+            except (Lost, Interrupted) as error:
+                self.close()
+                if alone:
+                    raise _explain(error, self.limits) from None
 
-        Raises:
-            StudentCrash: it was.
-        """
-        if _OUT_OF_MEMORY.intersection(reply.get("kinds") or ()):
+    def _build(self, number: int) -> tuple[Job, int]:
+        """Return the process, and what it knows a model by."""
+        network = self._networks[number]
+        taken = sum(_size(self._networks[other]) for other in self._built)
+        if number not in self._built and self._built and taken + _size(network) > ROOM:
             self.close()
-            raise _explain(Lost("memory"), self.limits)
+        if self._job is None:
+            self._job = self.sandbox.job(self.limits, self.seed)
+            self._job.run_cell(_BUILD, 0)
+        if number not in self._built:
+            plain = network.config, network.weights
+            reply, _ = self._job.call("build", plain, {}, self.limits.cpu_seconds * 4)
+            _require_memory(reply)
+            if reply.get("is") != "value":
+                kind = next(iter(reply.get("kinds") or ()), "an exception")
+                raise StudentError(
+                    f"The model can't be built again from its config and weights: {str(kind)[:80]}. "
+                    "Use Keras's own layers and functions only."
+                )
+            self._built[number] = protocol.decode(reply.get("value"), [], lambda known_as: known_as)
+        return self._job, self._built[number]
 
     def rebuild(self, network: Network) -> Model:
-        """Return the model itself: it is built again already."""
-        return Model(self, 0)
+        """Return another model of the same config and weights that lives here."""
+        return self.add(network)
 
     def describe_type(self, name: str) -> str:
         """Name a class, which is one of Keras's own."""
@@ -176,25 +239,24 @@ class RebuiltModel:
 
     def close(self) -> None:
         """End the process, if there is one."""
+        self._built.clear()
         if self._job:
             self._job.close()
             self._job = None
 
-    def _ready_job(self) -> Job:
-        if self._job is None:
-            self._job = self.sandbox.job(self.limits, self.seed)
-            self._job.run_cell(_BUILD, 0)
-            plain = self.network.config, self.network.weights
-            reply, _ = self._job.call("build", plain, {}, self.limits.cpu_seconds * 4)
-            if reply.get("is") != "value":
-                self._require_memory(reply)
-                self.close()
-                kind = next(iter(reply.get("kinds") or ()), "an exception")
-                raise StudentError(
-                    f"The model can't be built again from its config and weights: {str(kind)[:80]}. "
-                    "Use Keras's own layers and functions only."
-                )
-        return self._job
+
+def _size(network: Network) -> int:
+    return sum(weight.nbytes for weight in network.weights)
+
+
+def _require_memory(reply: dict[str, Any]) -> None:
+    """Treat a process that could not get memory as one that was ended for it.
+
+    Raises:
+        Lost: it could not.
+    """
+    if _OUT_OF_MEMORY.intersection(reply.get("kinds") or ()):
+        raise Lost("memory")
 
 
 _OUT_OF_MEMORY = frozenset({"ResourceExhaustedError", "MemoryError"})
@@ -225,6 +287,11 @@ class LocalLab:
         """Call a function here, with models for what stands for them, and the other way round."""
         arguments, named = self.receive(args), self.receive(kwargs)
         return self.send(function(*arguments, **named))
+
+    def once(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Call a function here; of a model, its `Network` is returned."""
+        value = self(function, *args)
+        return value.network() if isinstance(value, Model) else value
 
     def receive(self, value: Any) -> Any:
         """Return `value` as it would arrive where a function is called."""

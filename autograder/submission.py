@@ -6,7 +6,6 @@ import contextlib
 import copy
 import itertools
 import traceback
-from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,7 +23,7 @@ from autograder.errors import (
     SubmissionError,
     Unreadable,
 )
-from autograder.lab import Lab, LocalLab, RebuiltModel, stand_in
+from autograder.lab import Lab, LocalLab, RebuiltModels, stand_in
 from autograder.models import Model, Network
 from autograder.notebook import SKIPPED_TAGS
 from autograder.sandbox.host import Interrupted, Job, Limits, Lost, Sandbox
@@ -220,8 +219,6 @@ CELL_OUTPUT, NOTEBOOK_OUTPUT = 17 * 2**16, 17 * 2**18
 """Characters of outputs that are kept: a bit more than the sandbox lets through."""
 MAX_ANSWERS = 80 * 2**20
 """Bytes of arrays that one function may answer with in all: they are kept, to recognise slips by."""
-MAX_REBUILT = 3
-"""Models that are kept ready in processes of their own; those asked before them start theirs again."""
 
 
 @dataclass(kw_only=True)
@@ -255,7 +252,7 @@ class SandboxSubmission(Submission):
     _output_room: int = NOTEBOOK_OUTPUT
     _answered: dict[str, int] = field(default_factory=dict)
     _lab: Lab | None = None
-    _rebuilt: deque[RebuiltModel] = field(default_factory=deque)
+    _rebuilt: RebuiltModels | None = None
 
     @property
     def lab(self) -> Lab:
@@ -278,12 +275,12 @@ class SandboxSubmission(Submission):
         ]
 
     def close(self) -> None:
-        """End the student's process, and those that models were built again in."""
+        """End the student's process, and the one that models were built again in."""
         if self._job:
             self._job.close()
             self._job = None
-        for home in self._rebuilt:
-            home.close()
+        if self._rebuilt:
+            self._rebuilt.close()
         if self._lab:
             self._lab.close()
 
@@ -385,18 +382,11 @@ class SandboxSubmission(Submission):
             raise StudentCrash("The model was lost when the notebook's process was stopped.")
 
     def rebuild(self, network: Network) -> Model:
-        """Build a model in a process of its own, in which no student code ran."""
+        """Return the model built in another process, in which no student code ran."""
         self._spend_nothing_more()
-        home = RebuiltModel(network, self.sandbox, self.limits, self.seed, self._use, self._charge)
-        return Model(home, 0)
-
-    def _use(self, home: RebuiltModel) -> None:
-        """Make room for the process of a model that was built again, by ending those not asked of late."""
-        if home in self._rebuilt:
-            self._rebuilt.remove(home)
-        self._rebuilt.append(home)
-        while len(self._rebuilt) > MAX_REBUILT:
-            self._rebuilt.popleft().close()
+        if self._rebuilt is None:
+            self._rebuilt = RebuiltModels(self.sandbox, self.limits, self.seed, self._charge)
+        return self._rebuilt.add(network)
 
     def ask_model(self, number: int, what: str, arguments: tuple) -> Any:
         """Ask the student's process about a model."""

@@ -31,6 +31,8 @@ from typing import Any
 import nbformat
 import pytest
 import sqlalchemy
+from bs4 import BeautifulSoup
+from nbconvert.exporters import HTMLExporter
 from nbconvert.filters.markdown import markdown2html
 from nbgrader.api import Gradebook
 from nbgrader.apps.api import NbGraderAPI
@@ -273,6 +275,25 @@ def test_no_script_of_a_student_is_in_a_page(graded: Course) -> None:
     assert f"Look: {SCRIPT}" in unescape(page)
     assert "onerror" in comments(graded, "mata")["dense_params"]
     assert SCRIPT not in comments(graded, "mata")["dense_params"]
+
+
+def test_pages_are_nbgraders_own(graded: Course, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without nbconvert's last pass over a page, which only writes it in another way."""
+    place = graded.root / "feedback" / "alan" / NAME / f"{NAME}.html"
+    ours = place.read_text(encoding="utf-8")
+    monkeypatch.setattr(gradebook.FeedbackFor, "exporter_class", HTMLExporter)
+    gradebook._run(gradebook.FeedbackFor, gradebook._settings(graded), NAME, students=["alan"])
+    assert str(BeautifulSoup(ours, "html.parser")) == place.read_text(encoding="utf-8")
+
+
+def test_pictures_have_words() -> None:
+    """Somebody to whom the page is read aloud learns that there is one."""
+    shown = nbformat.v4.new_output("display_data", data={"image/png": "aGVsbG8="})
+    told = nbformat.v4.new_markdown_cell("![a cat](cat.png)")
+    cells = [nbformat.v4.new_code_cell("draw()", outputs=[shown]), told]
+    page, _ = gradebook.Page().from_notebook_node(nbformat.v4.new_notebook(cells=cells))
+    words = [image["alt"] for image in BeautifulSoup(page, "html.parser").find_all("img")]
+    assert words == ["A picture that this cell shows", "a cat"]
 
 
 @pytest.mark.parametrize("kind", ["text/html", "text/markdown"])

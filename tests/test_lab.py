@@ -9,6 +9,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
 from autograder import batch, models
+from autograder import lab as labs
 from autograder.errors import GraderError, NotAttempted, StudentError, Unreadable
 from autograder.grader import KERAS
 from autograder.lab import Lab, LocalLab
@@ -387,6 +388,41 @@ class TestFaults:
 
         with pytest.raises(GraderError, match="A model of the grader was lost"):
             apart(deadly).predict(PAIRS)
+
+
+def moment(key):
+    import time
+
+    return time.perf_counter_ns()
+
+
+class TestOnce:
+    """What a whole class is asked alike is computed for the first submission only."""
+
+    def test_the_same_arguments(self, sandbox):
+        """Another submission's lab does not even start a process for them."""
+        key = np.arange(3.0)
+        with closing(Lab(sandbox, KERAS.limits, seed=1)) as first:
+            answer = first.once(moment, key)
+            assert first.once(moment, key + 1) != answer
+        with closing(Lab(sandbox, KERAS.limits, seed=1)) as second:
+            assert second.once(moment, key) == answer
+            assert second._job is None
+
+    def test_answers_are_copies(self, apart):
+        apart.once(predictions, DOUBLING, PAIRS)[:] = 0
+        assert np.array_equal(apart.once(predictions, DOUBLING, PAIRS), DOUBLED)
+
+    def test_a_model_comes_back_as_its_network(self, lab):
+        network = lab.once(doubling, 2.0)
+        assert isinstance(network, models.Network)
+        assert np.array_equal(lab(predictions, network, PAIRS), DOUBLED)
+
+    def test_so_many_are_remembered(self, apart, monkeypatch):
+        monkeypatch.setattr(labs, "MAX_REMEMBERED", 2)
+        answers = [apart.once(moment, number) for number in range(3)]
+        assert apart.once(moment, 2) == answers[2]
+        assert apart.once(moment, 0) != answers[0]
 
 
 class TestWorkedSolution:

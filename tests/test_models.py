@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
-from autograder import batch, models
+from autograder import batch, lab, models
 from autograder import submission as submissions
 from autograder.errors import StudentCrash, StudentError, StudentTimeout, Unreadable
 from autograder.grader import KERAS
-from autograder.lab import RebuiltModel
+from autograder.lab import RebuiltModels
 from autograder.models import Layer, Model, Network, checked
 from autograder.sandbox import isolation
 from autograder.sandbox.host import Interrupted, Limits, Lost
@@ -879,7 +879,7 @@ class TestLies:
 
 
 class TestProcesses:
-    """Each rebuilt model has a process of its own, which may end at any time."""
+    """A student's models are built again in one process, which may end at any time."""
 
     def test_a_model_is_lost_with_its_process(self, submit):
         """What was built again before still answers, and a new model is made in the next process."""
@@ -896,14 +896,22 @@ class TestProcesses:
         assert rebuilt.count_params() == submission.count(rebuilt) == 2
         assert submission.count(submission.doubling()) == 2
 
-    def test_so_many_are_kept_and_no_more(self, submit, started, monkeypatch):
-        """One that made place for others answers again when it is asked, and is ended like them."""
-        monkeypatch.setattr(submissions, "MAX_REBUILT", 1)
+    def test_they_share_a_process(self, submit, started):
+        submission = submit()
+        rebuilt = [submission.doubling().rebuilt() for _ in range(3)]
+        for model in (*rebuilt, *rebuilt):
+            assert np.array_equal(model.predict(PAIRS), DOUBLED)
+        assert len(started) == 2
+
+    def test_there_is_room_for_so_many_and_no_more(self, submit, started, monkeypatch):
+        """One that made place for others answers again when it is asked."""
+        monkeypatch.setattr(lab, "ROOM", 15)  # each has weights of 8 bytes
         submission = submit()
         rebuilt = [submission.doubling().rebuilt() for _ in range(2)]
         for model in (*rebuilt, *rebuilt):
             assert np.array_equal(model.predict(PAIRS), DOUBLED)
             assert alive(started) == 2
+        assert len(started) == 5
         submission.close()
         assert alive(started) == 0
 
@@ -934,9 +942,8 @@ class TestProcesses:
         """The student is told to make it smaller; the next question starts its process again."""
         images = np.zeros((64, 256, 256, 8), np.float32)
         slow = [("Conv2D", {"filters": 8, "kernel_size": 31, "kernel_initializer": "zeros"}), ("Flatten", {})]
-        home = RebuiltModel(models.sequential((256, 256, 8), slow, []), sandbox, HURRIED, 1)
-        with closing(home):
-            model = Model(home, 0)
+        with closing(RebuiltModels(sandbox, HURRIED, 1)) as home:
+            model = home.add(models.sequential((256, 256, 8), slow, []))
             with pytest.raises(StudentTimeout, match="built again, took too long to answer: make it smaller"):
                 model.predict(images)
             assert model.count_params() == 31 * 31 * 8 * 8 + 8
@@ -944,9 +951,12 @@ class TestProcesses:
     def test_a_model_that_is_too_large(self, sandbox):
         """Also where it can't even be built."""
         wide = [("Dense", {"units": 10**6, "kernel_initializer": "zeros"})] * 2
-        home = RebuiltModel(models.sequential((1,), wide, []), sandbox, KERAS.limits, 1)
-        with closing(home), pytest.raises(StudentCrash, match="more than 4096 MB: make it smaller"):
-            Model(home, 0).count_params()
+        with closing(RebuiltModels(sandbox, KERAS.limits, 1)) as home:
+            small, large = home.add(DOUBLING), home.add(models.sequential((1,), wide, []))
+            assert small.count_params() == 2
+            with pytest.raises(StudentCrash, match="more than 4096 MB: make it smaller"):
+                large.count_params()
+            assert np.array_equal(small.predict(PAIRS), DOUBLED)
 
     @pytest.mark.parametrize(
         ("ends", "error", "told"),
@@ -975,7 +985,7 @@ class TestProcesses:
                 pass
 
             def call(self, *settings):
-                return {"is": "value"}, []
+                return {"is": "value", "value": 0}, []
 
             def ask_model(self, *settings):
                 if isinstance(ends, dict):
@@ -992,12 +1002,48 @@ class TestProcesses:
                 Starting.started += 1
                 return Ending()
 
-        model = Model(RebuiltModel(DOUBLING, Starting(), Limits(), 1), 0)
+        model = RebuiltModels(Starting(), Limits(), 1).add(DOUBLING)
         for number in (1, 2):
             with pytest.raises(error) as met:
                 model.predict(PAIRS)
             assert str(met.value) == f"The model, built again, {told}"
             assert (Starting.started, Ending.closed) == (number, number)
+
+    @pytest.mark.parametrize("ends", [Lost("memory"), Lost("exit", -9), {"kinds": ["MemoryError"]}])
+    def test_nobody_answers_for_a_neighbour(self, ends):
+        """What ends a process that others share is asked again alone, and answers if it can."""
+
+        class Job:
+            student_seconds = 0.0
+
+            def __init__(self):
+                self.built = 0
+
+            def run_cell(self, source, position):
+                pass
+
+            def call(self, *settings):
+                self.built += 1
+                return {"is": "value", "value": self.built - 1}, []
+
+            def ask_model(self, number, *settings):
+                if self.built > 1 and isinstance(ends, Exception):
+                    raise ends
+                return ({"is": "exception", **ends} if self.built > 1 else {"is": "value", "value": 7}), []
+
+            def close(self):
+                pass
+
+        class Starting:
+            started = 0
+
+            def job(self, limits, seed):
+                Starting.started += 1
+                return Job()
+
+        home = RebuiltModels(Starting(), Limits(), 1)
+        assert [home.add(DOUBLING).predict(PAIRS) for _ in range(3)] == [7, 7, 7]
+        assert Starting.started == 3
 
 
 def one():

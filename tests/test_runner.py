@@ -83,7 +83,7 @@ def test_one_training_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 def test_both_runners_predict_the_same(level: isolation.Level) -> None:
     """A network predicts the same on the card and on the processor, within the stated tolerance."""
     from autograder.grader import KERAS
-    from autograder.lab import RebuiltModel
+    from autograder.lab import RebuiltModels
 
     rng = np.random.default_rng(0)
     shapes = [(3, 3, 3, 32), (32,), (3, 3, 32, 32), (32,), (32, 10), (10,)]
@@ -95,7 +95,7 @@ def test_both_runners_predict_the_same(level: isolation.Level) -> None:
     outputs = []
     for where in (CPU, runner.find()):
         with Sandbox(level, KERAS.imports, where) as sandbox:
-            home = RebuiltModel(network, sandbox, KERAS.limits, seed=0)
-            outputs.append(home.ask_model(0, "predict", images))
+            home = RebuiltModels(sandbox, KERAS.limits, seed=0)
+            outputs.append(home.add(network).predict(images))
             home.close()
     np.testing.assert_allclose(*outputs, rtol=0, atol=answers.MODEL_TOLERANCE)

@@ -505,6 +505,32 @@ class TestStarting:
             job.run_cell("1", 0)
         job.close()
 
+    def test_like_another(self, each_level, temporary):
+        """It is not waited for: its first job is."""
+        with Sandbox(each_level) as working, Sandbox(each_level, like=working) as sandbox:
+            job = sandbox.job(SMALL, 0)
+            assert evaluated(job, "1 + 1") == 2
+            job.close()
+        assert sandbox._process.returncode == 0
+        assert list(temporary.iterdir()) == []
+
+    def test_like_another_that_does_not_start(self, each_level, temporary):
+        broken = ("no_such_package",)
+        with (
+            Sandbox(each_level) as working,
+            Sandbox(each_level, broken, like=working) as other,
+            pytest.raises(SandboxError, match=r"could not start|is gone"),
+        ):
+            other.job(SMALL, 0)
+        assert list(temporary.iterdir()) == []
+
+    def test_closing_does_not_wait_for_imports(self, each_level, packages, temporary):
+        (packages / "waits_at_import.py").write_text("import time\ntime.sleep(600)\n")
+        with Sandbox(each_level) as working, Sandbox(each_level, ("waits_at_import",), like=working) as other:
+            pass
+        assert other._process.returncode == -signal.SIGKILL
+        assert list(temporary.iterdir()) == []
+
     def test_a_warm_process_with_two_threads(self, each_level, packages, temporary):
         """It would fork into a process whose locks nobody ever opens, so it refuses."""
         (packages / "threads_at_import.py").write_text(

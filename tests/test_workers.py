@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from autograder import workers
+from autograder import batch, catalog, workers
 from autograder.batch import Graded, Work
+from autograder.intake import HandedIn
+from autograder.sandbox.host import Limits, Sandbox
+from autograder.sandbox.isolation import Level
 from autograder.workers import News, Pool, run
 
-from .test_batch import by_student, result_of, work_of
+from .test_batch import PROBLEM, by_student, result_of, work_of
 
 
 def grade_or_die(work: Work) -> Graded:
@@ -142,10 +148,27 @@ def test_workers_tell_what_they_do(tmp_path: Path) -> None:
     assert {news.student for news in heard} == set(results) == {"ada", "grace"}
 
 
+def test_workers_share_a_sandbox(level: Level) -> None:
+    """They ask the warm process that they were given, and start their own where it is gone."""
+    untouched = HandedIn(catalog.problem(PROBLEM).release.read_bytes(), "", (), "")
+    work = [replace(each, handed_in=untouched, level=level) for each in work_of("ada", "grace", "linus")]
+    with Sandbox(level) as sandbox:
+        shared = {(level, ("numpy",)): sandbox}
+        with workers.processes(1, sandboxes=shared) as pool, pool.start(1) as executor:
+            first = executor.submit(batch.grade_one, work[0]).result()
+            executor.submit(batch.drop_sandboxes).result()
+        with closing(sandbox.job(Limits(), 0)) as job:
+            assert job.run_cell("1", 0).ok
+        sandbox._control.shutdown(socket.SHUT_RDWR)
+        with workers.processes(1, sandboxes=shared) as pool, pool.start(1) as executor:
+            others = [executor.submit(batch.grade_one, each).result() for each in work[1:]]
+    assert [graded.result.status for graded in (first, *others)] == ["graded", "could_not_check", "graded"]
+
+
 FAR_TOO_LONG = """
 import os, sys, time
 from concurrent.futures import ProcessPoolExecutor
-from autograder import workers
+from autograder import batch, catalog, workers
 
 if __name__ == "__main__":
     with workers.processes(2) as pool:

@@ -223,8 +223,12 @@ class Sandbox:
         if self._process is None:
             self._control.close()
             return
-        if not self._awaited and not select.select([self._control], [], [], 0)[0]:
-            self._process.kill()  # it imports still, and has forked nothing
+        if not self._awaited:
+            if select.select([self._control], [], [], 0)[0]:
+                with contextlib.suppress(OSError):  # it may have ended
+                    self._control.recv(4096)
+            else:
+                self._process.kill()  # it imports still, and has forked nothing
         self._control.close()
         try:
             self._process.wait(10)

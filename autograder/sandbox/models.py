@@ -103,7 +103,11 @@ def _size(weights: list[Any]) -> int:
 def _predict(model: Any, x: Any) -> Any:
     import keras
 
-    outputs = keras.Model.predict(model, x, batch_size=_BATCH, verbose=0)
+    if isinstance(x, np.ndarray) and 0 < len(x) <= _BATCH:
+        # What predict() does with one batch, without the graph that it would trace first for much longer.
+        outputs = keras.tree.map_structure(keras.ops.convert_to_numpy, model(x, training=False))
+    else:
+        outputs = keras.Model.predict(model, x, batch_size=_BATCH, verbose=0)
     return keras.tree.map_structure(_as_plain_floats, outputs)
 
 

@@ -733,7 +733,7 @@ def judge(submission, lab, rng, plans, functional=False):
     asked = []
     for trunk, head, more in plans:
         drawn = draw_network(rng, trunk, head)
-        network = lab(as_functional, drawn.network()).network() if functional else drawn.network()
+        network = lab.once(as_functional, drawn.network()) if functional else drawn.network()
         images = drawn.draw_images(rng, more)
         model = submission.to_fully_convolutional(network)
         if not isinstance(model, models.Model):
@@ -746,7 +746,7 @@ def judge(submission, lab, rng, plans, functional=False):
             if slip:
                 conversion.blame(slip)
             raise
-        asked.append(Asked(drawn, built, scores, *lab(watch, network, images, drawn.stride)))
+        asked.append(Asked(drawn, built, scores, *lab.once(watch, network, images, drawn.stride)))
     found = [answers.difference(case.scores, case.want, TOLERANCE) for case in asked]
     if any(found):
         signs = [told_by_layers(case.built, case.drawn) for case in asked]
