@@ -7,13 +7,18 @@ all that the question's text allows, none of them the grader's own, decide wheth
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import hashlib
 import itertools
+import json
 import pickle
 import random
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from concurrent.futures import as_completed
 from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, astuple, dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 import nbformat
@@ -34,6 +39,8 @@ SECRET = b"an audit's secret"
 CONFIDENCE = 0.95
 MOST_UNDIAGNOSED = 0.1
 """The share of wrong programs with a misconception's name that may be told only which check failed."""
+FEW_MUTANTS = 12
+"""Of each question, where one takes seconds to minutes."""
 HANGS = 2
 """Timeouts and crashes after which a program is asked no more."""
 
@@ -49,7 +56,7 @@ class Judgement:
             draw arguments from.
         slips: the misconceptions that the student would have been told.
         same_as: the slips that give the program's answers wherever it was asked.
-        evidence: for a wrong program, arguments by which it was found to be wrong.
+        evidence: arguments by which a program was found to be wrong; why a person found a mutant right.
     """
 
     program: Program
@@ -97,17 +104,70 @@ class Judgement:
         return asdict(self)
 
 
-def audit(
-    problems: Iterable[Problem], level: Level, jobs: int, most_mutants: int | None = None
-) -> list[Judgement]:
-    """Judge every program of some problems.
+@dataclass(frozen=True)
+class Wanted:
+    """What an audit judges.
+
+    Attributes:
+        most_mutants: of a question, drawn always alike. None for all of them, and for a few where a network
+            has to be built or trained.
+        seeds: how many of them the programs that train networks are judged with.
+    """
+
+    problems: Sequence[Problem]
+    most_mutants: int | None = None
+    seeds: int = 0
+
+    def programs(self) -> list[Program]:
+        """Return every program."""
+        found = []
+        for problem in self.problems:
+            builds = "tensorflow" in grader.needs(problem.name).imports
+            most = FEW_MUTANTS if builds and self.most_mutants is None else self.most_mutants
+            found += chosen(programs.of_problem(problem), most)
+            found += programs.reseeded(problem, self.seeds)
+        return found
+
+
+def audit(wanted: Wanted, level: Level, jobs: int, kept: Path | None = None) -> list[Judgement]:
+    """Judge every program.
 
     Args:
-        most_mutants: how many of a question's mutants, drawn always alike; all of them by default.
+        kept: a file of judgements, one a line. Those that it holds of the same programs and graders are not
+            made again, and what is made is added at once: an audit may be stopped and goes on.
     """
-    everything = [p for problem in problems for p in chosen(programs.of_problem(problem), most_mutants)]
-    with workers.Processes(jobs) as pool:
-        return list(pool.map(judge, everything, itertools.repeat(level), chunksize=4))
+    everything = {key(program): program for program in wanted.programs()}
+    known = _read(kept, everything.keys()) if kept else {}
+    imports = {grader.needs(problem.name).imports for problem in wanted.problems}
+    processes = workers.Processes(jobs, batch.use_sandboxes, batch.start_sandboxes(imports, level))
+    with (
+        workers.stopped_on_error(processes) as pool,
+        kept.open("a", encoding="utf-8") if kept else contextlib.nullcontext() as file,
+    ):
+        made = {pool.submit(judge, program, level): k for k, program in everything.items() if k not in known}
+        for future in as_completed(made):
+            k = made[future]
+            known[k] = future.result()
+            if file:
+                file.write(json.dumps({"key": k} | known[k].to_json()) + "\n")
+                file.flush()
+    return [known[k] for k in everything]
+
+
+def key(program: Program) -> str:
+    """Return what tells a judgement's program and grader from all others."""
+    problem = catalog.problem(program.problem)
+    of_grader = hashlib.sha256(problem.grader.read_bytes() + problem.notebook.read_bytes()).hexdigest()
+    return hashlib.sha256(json.dumps([of_grader, *astuple(program)]).encode()).hexdigest()
+
+
+def _read(kept: Path, wanted: Collection[str]) -> dict[str, Judgement]:
+    found = {}
+    for line in kept.read_text(encoding="utf-8").splitlines() if kept.is_file() else []:
+        told = json.loads(line)
+        if (k := told.pop("key")) in wanted:
+            found[k] = Judgement(**told | {"program": Program(**told["program"])})
+    return found
 
 
 def chosen(found: Iterable[Program], most_mutants: int | None) -> list[Program]:
@@ -133,11 +193,12 @@ def judge(program: Program, level: Level) -> Judgement:
         notebook=notebook_of(program, problem),
         untouched=frozenset() if program.source else frozenset({program.question}),
         limits=needs.limits,
-        seed=batch.seed_of(program.problem),
+        seed=batch.seed_of(program.problem) + program.seed,
         files=batch.course_files(problem),
     )
     with closing(submission):
-        graded = grader.grade(program.problem, submission, SECRET, [program.question]).questions[0]
+        secret = SECRET + bytes(str(program.seed or ""), "ascii")
+        graded = grader.grade(program.problem, submission, secret, [program.question]).questions[0]
         if graded.outcome == "could_not_check":
             raise CourseError(f"The grader of {program.question} broke on a program: {program.source}")
         return _judged(program, question, graded, submission)
@@ -169,7 +230,10 @@ def _judged(
     elif program.kind == "slip":
         judgement.same_as = [program.name]
     elif program.kind == "mutant":
-        if question.domain is None:
+        why = programs.equivalent(catalog.problem(program.problem)).get((program.question, program.change))
+        if why:
+            judgement.truth, judgement.evidence = "right", why
+        elif question.domain is None:
             judgement.truth = "open" if judgement.passed else "wrong"
         else:
             _decide(judgement, question, submission)
@@ -278,7 +342,9 @@ class Tally:
 
     @property
     def false_accepts(self) -> Rate:
-        return self._rate(lambda j: j.false_accept, lambda j: j.truth == "wrong")
+        return self._rate(
+            lambda j: j.false_accept, lambda j: j.truth == "wrong" and j.program.kind != "baseline"
+        )
 
     @property
     def false_accepted_mutants(self) -> Rate:
@@ -288,7 +354,9 @@ class Tally:
 
     @property
     def false_rejects(self) -> Rate:
-        return self._rate(lambda j: j.false_reject, lambda j: j.truth == "right")
+        return self._rate(
+            lambda j: j.false_reject, lambda j: j.truth == "right" and j.program.kind != "reseeded"
+        )
 
     @property
     def undiagnosed(self) -> Rate:
@@ -302,7 +370,26 @@ class Tally:
     @property
     def general(self) -> Rate:
         """Of all failures, those that are told only which check failed."""
-        return self._rate(lambda j: not j.slips, lambda j: j.failure)
+        return self._rate(lambda j: not j.slips, lambda j: j.failure and j.program.kind != "baseline")
+
+    @property
+    def lost_by_chance(self) -> Rate:
+        """Of right programs that train networks, those that lost points to a seed."""
+        return self._rate(lambda j: j.false_reject, lambda j: j.program.kind == "reseeded")
+
+    @property
+    def gained_by_chance(self) -> Rate:
+        """Of wrong programs that train networks, those that a seed gave more points than the usual one."""
+        usual = {
+            (j.program.problem, j.program.question, j.program.name): j.points
+            for j in self.judgements
+            if j.program.kind == "baseline" and j.program.seed == 0
+        }
+
+        def gained(j: Judgement) -> bool:
+            return j.points > usual.get((j.program.problem, j.program.question, j.program.name), j.points)
+
+        return self._rate(gained, lambda j: j.program.kind == "baseline")
 
     @property
     def open(self) -> int:
@@ -312,12 +399,25 @@ class Tally:
     @property
     def sound(self) -> bool:
         """Whether the grader is as good as it has to be."""
-        no_error = not (self.false_accepts.count or self.false_rejects.count or self.misdiagnosed.count)
+        errors = (
+            self.false_accepts, self.false_rejects, self.misdiagnosed, self.lost_by_chance,
+            self.gained_by_chance,
+        )  # fmt: skip
+        no_error = not any(rate.count for rate in errors)
         return no_error and not self.open and self.undiagnosed.share <= MOST_UNDIAGNOSED
 
     @property
     def equivalent(self) -> int:
         return sum(j.truth == "right" and j.program.kind == "mutant" for j in self.judgements)
+
+
+def by_problem(judgements: Iterable[Judgement]) -> Iterator[tuple[str, Tally]]:
+    """Yield each problem's name and rates."""
+    groups: dict[str, list[Judgement]] = {}
+    for judgement in judgements:
+        groups.setdefault(judgement.program.problem, []).append(judgement)
+    for problem, of_problem in groups.items():
+        yield problem, Tally(of_problem)
 
 
 def by_question(judgements: Iterable[Judgement]) -> Iterator[tuple[str, str, Tally]]:
@@ -332,23 +432,26 @@ def by_question(judgements: Iterable[Judgement]) -> Iterator[tuple[str, str, Tal
 # --- In words --------------------------------------------------------------------------------------------
 
 COLUMNS = (
-    "question", "wrong", "accepted", "right", "rejected", "mutants", "equivalent", "named", "told so",
-    "told another",
+    "question", "wrong", "accepted", "at most", "right", "rejected", "at most", "mutants", "equivalent",
+    "named", "told so", "told another",
 )  # fmt: skip
 
 
 def rows(judgements: Sequence[Judgement]) -> Iterator[tuple[str, ...]]:
-    """Yield the table's cells: a row a question, and one for all of them together."""
-    for _, question, tally in by_question(judgements):
-        yield _row(question, tally)
+    """Yield the table's cells: a row a question, one a problem, and one for all of them together."""
+    for problem, of_problem in by_problem(judgements):
+        for _, question, tally in by_question(of_problem.judgements):
+            yield _row(question, tally)
+        yield _row(f"all of {problem}", of_problem)
     yield _row("all together", Tally(judgements))
 
 
 def _row(name: str, tally: Tally) -> tuple[str, ...]:
     accepts, rejects, undiagnosed = tally.false_accepts, tally.false_rejects, tally.undiagnosed
     numbers = (
-        accepts.of, accepts.count, rejects.of, rejects.count, tally.false_accepted_mutants.of,
-        tally.equivalent, undiagnosed.of, undiagnosed.of - undiagnosed.count, tally.misdiagnosed.count,
+        accepts.of, accepts.count, f"{accepts.bound:.2%}", rejects.of, rejects.count, f"{rejects.bound:.2%}",
+        tally.false_accepted_mutants.of, tally.equivalent, undiagnosed.of,
+        undiagnosed.of - undiagnosed.count, tally.misdiagnosed.count,
     )  # fmt: skip
     return (name, *map(str, numbers))
 
@@ -368,9 +471,94 @@ def summary(tally: Tally) -> list[str]:
         line("Misdiagnosed, of the same", tally.misdiagnosed),
         line("Told only which check failed, of all wrong programs", tally.general),
     ]
+    if tally.lost_by_chance.of:
+        lines.append(line("Points lost by chance, right programs that train networks", tally.lost_by_chance))
+        lines.append(line("Points gained by chance, wrong ones", tally.gained_by_chance))
     if tally.open:
         lines.append(f"Open: {tally.open} mutants pass, and nothing says whether they are right.")
     return lines
+
+
+INTRODUCTION = """\
+# How good the graders are
+
+A grader sorts programs into right and wrong, and like every classifier it makes mistakes. This page says how
+many. `convgrade audit` wrote it; the graders, not the students, were on trial.
+
+**Programs that are wrong:** notebooks as they were handed out, constants and echoes of the arguments,
+programs that know the visible tests by heart, every misconception that has a name, and *mutants*: the worked
+solution and every accepted alternative with one operator, number or statement changed. **Programs that are
+right:** solution and alternatives, each also restyled in up to eight ways that mean nothing to Python. Where
+a network is trained, also the same programs with other seeds.
+
+A mutant may happen to be right. One that passes is asked hundreds of questions more, drawn from all that the
+question's text allows, none of them the grader's own: one answer unlike the reference's makes it a *false
+accept*. Where no such sample can decide, a person did; the reasons stand below.
+
+*At most* is the one-sided upper 95 % bound of a rate (Clopper and Pearson): what it may be after all, given
+how many programs were tried. *Named* are wrong programs that answer like a misconception with a sentence of
+its own; *told so* are those whose author would read that sentence, *told another* those that would be misled.
+"""
+
+
+def page(judgements: Sequence[Judgement]) -> str:
+    """Return what was found, in Markdown, for people who want to know how far to trust a grade."""
+    everything = Tally(judgements)
+    parts = [INTRODUCTION, *(f"- {line}" for line in summary(everything)), "", "## By question", ""]
+    parts.append(_table(COLUMNS, rows(judgements)))
+    if everything.lost_by_chance.of:
+        parts += ["## Programs that train networks", "", CHANCE, _table(SEED_COLUMNS, _seed_rows(judgements))]
+    by_hand = [j for j in judgements if j.program.kind == "mutant" and j.truth == "right" and j.evidence]
+    if by_hand:
+        parts += ["## Mutants that a person found to be right", ""]
+        parts += [
+            f"- `{j.program.question}`: {j.evidence}\n\n  ```diff\n{_indented(j.program.change)}\n  ```"
+            for j in by_hand
+        ]
+    found = [account(word, judgement) for word, judgement in faults(judgements)]
+    if found:
+        parts += ["", "## Faults", "", "```", *found, "```"]
+    return "\n".join(parts).rstrip() + "\n"
+
+
+CHANCE = """\
+Each was graded with so many seeds, which decide the first weights, the order of the images, dropout, and the
+hidden images themselves. A right program should never lose a point to chance, and a wrong one never gain one.
+"""
+SEED_COLUMNS = (
+    "question",
+    "program",
+    "seeds",
+    "fewest points",
+    "most points",
+    "of",
+    "lost or gained",
+    "at most",
+)
+
+
+def _seed_rows(judgements: Iterable[Judgement]) -> Iterator[tuple[str, ...]]:
+    groups: dict[tuple[str, str, str], list[Judgement]] = {}
+    for j in judgements:
+        if j.program.kind in ("reseeded", "baseline"):
+            groups.setdefault((j.program.question, j.program.kind, j.program.name), []).append(j)
+    for (question, kind, name), found in groups.items():
+        tally = Tally(found)
+        rate = tally.lost_by_chance if kind == "reseeded" else tally.gained_by_chance
+        points = [j.points for j in found]
+        yield (
+            question, name if kind == "reseeded" else f"{name} (wrong)", str(len(found)), f"{min(points):g}",
+            f"{max(points):g}", f"{found[0].max_points:g}", str(rate.count), f"{rate.bound:.1%}",
+        )  # fmt: skip
+
+
+def _table(columns: Sequence[str], cells: Iterable[Sequence[str]]) -> str:
+    lines = [columns, ["---", *["---:"] * (len(columns) - 1)], *cells]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"  {line}" for line in text.splitlines())
 
 
 def faults(judgements: Iterable[Judgement]) -> Iterator[tuple[str, Judgement]]:

@@ -233,13 +233,12 @@ def warm_sandbox(
     return _sandboxes[level, imports]
 
 
-def sandboxes_for(planned: Batch, level: Level) -> Sandboxes:
-    """Start what a batch needs, for all workers of this machine together.
+def start_sandboxes(kinds: Iterable[tuple[str, ...]], level: Level) -> Sandboxes:
+    """Start sandboxes with such imports, for all workers of this machine together.
 
     Light problems come first and TensorFlow takes seconds to import, so only the lightest is waited for.
     """
     working = warm_sandbox(level)
-    kinds = {needs_of(problem).imports for problem in {waiting.problem for waiting in planned.waiting}}
     return {(level, imports): warm_sandbox(level, imports, working) for imports in kinds}
 
 

@@ -17,7 +17,7 @@ from rich.console import Console
 
 from autograder import __version__, catalog
 from autograder.catalog import Course, Problem
-from autograder.errors import ConvGradeError, CourseError
+from autograder.errors import ConvGradeError, CourseError, NotRecorded
 from autograder.results import Result, write_atomically
 
 if TYPE_CHECKING:
@@ -185,7 +185,12 @@ def grade(
     where = Course.at(course)
     console = Console(stderr=json_file == "-")
     wanted = Grading(_chosen(problems), student or [], jobs, scheduler, force, isolation)
-    results = grade_course(where, submitted or where.submitted, wanted, console)
+    try:
+        results = grade_course(where, submitted or where.submitted, wanted, console)
+    except NotRecorded as error:
+        report.print_class(console, error.results)
+        _write_json(error.results, json_file)
+        raise
     report.print_class(console, results)
     report.print_places(console, where)
     _write_json(results, json_file)
@@ -223,7 +228,11 @@ class Grading:
 
 
 def grade_course(course: Course, submitted: Path, wanted: Grading, console: Console) -> list[Result]:
-    """Grade and record a course; return all results, those that were still right too."""
+    """Grade and record a course; return all results, those that were still right too.
+
+    Raises:
+        NotRecorded: everything was graded, but some could not be recorded.
+    """
     from autograder import batch
 
     with course.lock(), course.temporary_files():
@@ -232,9 +241,13 @@ def grade_course(course: Course, submitted: Path, wanted: Grading, console: Cons
             results = _grade_what_changed(course, submitted, wanted, console)
         finally:
             batch.drop_sandboxes()
+        results.sort(key=lambda result: (result.student, result.problem))
         _require_kept(course, results)
-        _record(course, submitted, results, wanted.jobs, console)
-    return sorted(results, key=lambda result: (result.student, result.problem))
+        try:
+            _record(course, submitted, results, wanted.jobs, console)
+        except (ConvGradeError, OSError) as error:
+            raise NotRecorded(str(error), results) from error
+    return results
 
 
 def _grade_what_changed(course: Course, submitted: Path, wanted: Grading, console: Console) -> list[Result]:
@@ -258,7 +271,8 @@ def _grade_what_changed(course: Course, submitted: Path, wanted: Grading, consol
         if wanted.scheduler:
             offered = workers.cluster(wanted.scheduler)
         else:
-            offered = workers.processes(jobs, progress.hear, batch.sandboxes_for(planned, level))
+            imports = {batch.needs_of(waiting.problem).imports for waiting in planned.waiting}
+            offered = workers.processes(jobs, progress.hear, batch.start_sandboxes(imports, level))
         with offered as pool, contextlib.closing(workers.grade_all(planned, pool)) as finished:
             for graded in finished:
                 graded.write(course.results)
@@ -320,9 +334,17 @@ def demo(
 def audit(
     problems: Problems = None,
     mutants: Annotated[
-        int | None, typer.Option(min=0, help="How many mutants of each question; all of them by default.")
+        int | None,
+        typer.Option(min=0, help="How many mutants a question; by default all, or 12 with networks."),
     ] = None,
     jobs: Annotated[int | None, typer.Option(min=1, help="How many programs to judge at a time.")] = None,
+    seeds: Annotated[
+        int, typer.Option(min=0, help="With how many seeds to judge programs that train networks.")
+    ] = 0,
+    kept: Annotated[
+        Path | None, typer.Option(help="Keep judgements in this file, and make none again that it holds.")
+    ] = None,
+    page: Annotated[Path | None, typer.Option(help="Write a page for people to this file.")] = None,
     json_file: Annotated[
         str | None, typer.Option("--json", help="Write every judgement as JSON to a file, or to - .")
     ] = None,
@@ -333,12 +355,13 @@ def audit(
 
     console = Console(stderr=json_file == "-")
     level, _ = batch.choose_level("auto", batch.warm_sandbox)
-    chosen = _chosen(problems)
-    memory_mb = max(batch.needs_of(problem.name).limits.memory_mb for problem in chosen)
-    slots = jobs or workers.default_jobs(memory_mb)
-    judgements = auditing.audit(chosen, level, slots, mutants)
+    wanted = auditing.Wanted(_chosen(problems), mutants, seeds)
+    memory_mb = max(batch.needs_of(problem.name).limits.memory_mb for problem in wanted.problems)
+    judgements = auditing.audit(wanted, level, jobs or workers.default_jobs(memory_mb), kept)
     report.print_audit(console, judgements)
     _write_json(judgements, json_file)
+    if page:
+        write_atomically(page, auditing.page(judgements))
     if not all(tally.sound for _, _, tally in auditing.by_question(judgements)):
         raise typer.Exit(NOT_ALL_GRADED)
 

@@ -3,7 +3,8 @@
 ConvGradeError                 what the command line prints as one sentence, exit code 2
 ├── CourseError                the course folder, its problems or its files are not as they must be
 ├── GraderError                a hidden grader is broken: nobody is graded by it
-└── SandboxError               the sandbox can't start or was lost: the engine's fault, never a student's
+├── SandboxError               the sandbox can't start or was lost: the engine's fault, never a student's
+└── NotRecorded                everything was graded, and nbgrader could not record some of it
 
 SubmissionError                what a grader may meet when it asks a submission something
 ├── NotAttempted               no such name, or the body is still the released one
@@ -18,7 +19,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from autograder.results import Outcome
+    from autograder.results import Outcome, Result
 
 
 class ConvGradeError(Exception):
@@ -35,6 +36,18 @@ class GraderError(ConvGradeError):
 
 class SandboxError(ConvGradeError):
     """The sandbox could not start or was lost; what was in it could not be checked."""
+
+
+class NotRecorded(ConvGradeError):
+    """Not all results reached nbgrader's gradebook or their pages.
+
+    Attributes:
+        results: all of them, which are kept.
+    """
+
+    def __init__(self, message: str, results: list[Result]) -> None:
+        super().__init__(message)
+        self.results = results
 
 
 class SubmissionError(Exception):

@@ -216,7 +216,10 @@ def record(course: Course, submitted: Path, results: Iterable[Result], jobs: int
             failures.append(_refused(result.problem, _about_one(result, error)))
     _create_gradebook(config)
     groups = sum(math.ceil(len(recorded) / PAGES_AT_A_TIME) for recorded in by_problem.values())
-    with _executor(min(jobs, groups)) as executor:
+    slots = min(jobs, groups)
+    # One is not worth a process that has to load nbgrader.
+    pool = workers.Processes(slots) if slots > 1 else _ThisProcess()
+    with workers.stopped_on_error(pool) as executor:
         pages = []
         for problem, recorded in by_problem.items():
             try:
@@ -237,17 +240,6 @@ def record(course: Course, submitted: Path, results: Iterable[Result], jobs: int
         more = len(failures) - FAILURES_TOLD
         told = failures[:FAILURES_TOLD] + ([f"And {more} more."] if more > 0 else [])
         raise ConvGradeError("\n".join(told))
-
-
-@contextlib.contextmanager
-def _executor(slots: int) -> Iterator[Executor]:
-    """Offer processes for pages, or where one is enough, this one."""
-    with workers.Processes(slots) if slots > 1 else _ThisProcess() as executor:
-        try:
-            yield executor
-        except BaseException:
-            executor.shutdown(wait=False)
-            raise
 
 
 class _ThisProcess(Executor):

@@ -144,6 +144,7 @@ class Question:
     name: str
     points: float
     tolerance: float = answers.TOLERANCE
+    trained: bool = False
     slips: dict[str, Slip] = field(default_factory=dict)
     checks: list[Check] = field(default_factory=list)
     answer: Function | None = None
@@ -277,9 +278,15 @@ def replay(program: Function, args: tuple, kwargs: dict[str, Any]) -> Replay:
         return Replay(error=StudentError(str(error), kinds))
 
 
-def question(name: str, points: float, tolerance: float = answers.TOLERANCE) -> Question:
-    """Begin a question: `name` is the student's function, `points` what it is worth."""
-    return Question(name, float(points), tolerance)
+def question(
+    name: str, points: float, tolerance: float = answers.TOLERANCE, *, trained: bool = False
+) -> Question:
+    """Begin a question: `name` is the student's function, `points` what it is worth.
+
+    Args:
+        trained: it is graded by what a network has learned, so that chance has a say.
+    """
+    return Question(name, float(points), tolerance, trained)
 
 
 @functools.cache

@@ -1,7 +1,7 @@
 """Processes in which models live and only trusted code runs.
 
 A grader computes with Keras in a `Lab` of its own, so that no TensorFlow is needed where it runs itself.
-A student's model is built again in another, and nothing else ever runs there.
+A student's models are built again in another, and nothing else ever runs there.
 """
 
 from __future__ import annotations

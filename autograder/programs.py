@@ -12,19 +12,26 @@ import contextlib
 import copy
 import functools
 import io
+import math
 import pickle
+import tomllib
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
+
+import numpy as np
 
 from autograder import grader, specimen
 from autograder.catalog import Problem
 from autograder.errors import CourseError
 from autograder.notebook import read_percent, reference_namespace
 
-Kind = Literal["reference", "accepted", "restyled", "untouched", "constant", "visible", "slip", "mutant"]
-RIGHT: frozenset[Kind] = frozenset({"reference", "accepted", "restyled"})
+Kind = Literal[
+    "reference", "accepted", "restyled", "reseeded", "untouched", "constant", "visible", "slip", "mutant",
+    "baseline",
+]  # fmt: skip
+RIGHT: frozenset[Kind] = frozenset({"reference", "accepted", "restyled", "reseeded"})
 
 CONSTANTS = (
     "0", "1", "0.0", "1.0", "None", "True", "False", "''", "[]", "()", "{}", "[0, 0, 0, 0]", "float('nan')",
@@ -43,6 +50,7 @@ class Program:
         source: its solution cell.
         earlier: it stands in a cell of the student's own above the solution cell, which holds nothing then.
         change: for a mutant, the lines that were changed, the old ones before the new ones.
+        seed: what all that is drawn while it is graded depends on: 0 for all but the reseeded and baselines.
     """
 
     problem: str
@@ -52,6 +60,7 @@ class Program:
     source: str
     earlier: bool = False
     change: str = ""
+    seed: int = 0
 
 
 def of_problem(problem: Problem, *, alternatives: bool = True) -> Iterator[Program]:
@@ -60,16 +69,14 @@ def of_problem(problem: Problem, *, alternatives: bool = True) -> Iterator[Progr
     Args:
         alternatives: with the accepted ones, and what is made of them.
     """
-    right = [("reference", specimen.reference(problem))]
-    if alternatives:
-        right += [(path.stem, specimen.accepted(problem, path)) for path in problem.accepted]
-    for question in grader.load(problem.name):
+    right = _right(problem) if alternatives else _right(problem)[:1]
+    for question, asked in grader.load(problem.name).items():
         yield Program(problem.name, question, "untouched", "untouched", "")
         for constant in CONSTANTS:
             code = f"def {question}(*args, **kwargs):\n    return {constant}"
             yield Program(problem.name, question, "constant", constant, code)
         yield from _visible_answers(problem, question)
-        for slip in grader.load(problem.name)[question].slips:
+        for slip in asked.slips:
             source = specimen.slip(problem, question, slip)
             yield Program(problem.name, question, "slip", slip, source)
         seen = set()
@@ -77,7 +84,9 @@ def of_problem(problem: Problem, *, alternatives: bool = True) -> Iterator[Progr
             source = answers[question]
             kind: Kind = "reference" if name == "reference" else "accepted"
             yield Program(problem.name, question, kind, name, source)
-            for style, restyled in _restyled(source, question):
+            styles = _restyled(source, question, _is_hashable(problem, question))
+            # A style means nothing to a training either, which takes a hundred times as long.
+            for style, restyled in styles if kind == "reference" or not asked.trained else ():
                 yield Program(
                     problem.name, question, "restyled", f"{name}, {style}", restyled, style == EARLIER
                 )
@@ -88,13 +97,41 @@ def of_problem(problem: Problem, *, alternatives: bool = True) -> Iterator[Progr
                     yield Program(problem.name, question, "mutant", label, mutant, change=change)
 
 
+def reseeded(problem: Problem, seeds: int) -> Iterator[Program]:
+    """Yield the programs of the questions that train networks, each with several seeds.
+
+    Right ones are reseeded. Those with a misconception, of which there are many more, are baselines with a
+    third of the seeds.
+    """
+    for name, question in grader.load(problem.name).items():
+        if not question.trained:
+            continue
+        for seed in range(seeds):
+            for style, answers in _right(problem):
+                yield Program(problem.name, name, "reseeded", style, answers[name], seed=seed)
+        for seed in range(math.ceil(seeds / 3)):
+            for slip in question.slips:
+                source = specimen.slip(problem, name, slip)
+                yield Program(problem.name, name, "baseline", slip, source, seed=seed)
+
+
+def _right(problem: Problem) -> list[tuple[str, specimen.Answers]]:
+    """Return the reference and the accepted alternatives, each with its name."""
+    alternatives = [(path.stem, specimen.accepted(problem, path)) for path in problem.accepted]
+    return [("reference", specimen.reference(problem)), *alternatives]
+
+
 # --- Right programs in another style -------------------------------------------------------------------
 
 EARLIER = "in an earlier cell"
 
 
-def _restyled(source: str, question: str) -> Iterator[tuple[str, str]]:
-    """Yield programs that mean the same, each with the name of its style."""
+def _restyled(source: str, question: str, hashable: bool) -> Iterator[tuple[str, str]]:
+    """Yield programs that mean the same, each with the name of its style.
+
+    Args:
+        hashable: the question's arguments can be remembered.
+    """
     yield EARLIER, source
     styles: dict[str, Callable[[ast.FunctionDef], str]] = {
         "locals renamed": _with_renamed_locals,
@@ -104,6 +141,8 @@ def _restyled(source: str, question: str) -> Iterator[tuple[str, str]]:
         "as a partial": _as_partial,
         "as a callable object": _as_object,
     }
+    if hashable:
+        styles["with a cache"] = _cached
     for style, restyle in styles.items():
         tree = ast.parse(source)
         (place,) = [n for n, node in enumerate(tree.body) if _defines(node, question)]
@@ -156,6 +195,25 @@ def _decorated(function: ast.FunctionDef) -> str:
         "    def inner(*args, **kwargs):\n        return function(*args, **kwargs)\n    return inner\n\n"
         + ast.unparse(function)
     )
+
+
+def _cached(function: ast.FunctionDef) -> str:
+    function.decorator_list.append(ast.Name("functools.cache"))
+    return f"import functools\n\n{ast.unparse(function)}"
+
+
+def _is_hashable(problem: Problem, question: str) -> bool:
+    """Say whether a question's arguments can be the keys of a dictionary."""
+    domain = grader.load(problem.name)[question].domain
+    if domain is None:
+        return False
+    rng = np.random.default_rng(0)
+    try:
+        for _ in range(20):
+            hash(tuple(domain.draw(rng)))
+    except TypeError:
+        return False
+    return True
 
 
 def _as_partial(function: ast.FunctionDef) -> str:
@@ -240,6 +298,28 @@ def mutants(source: str) -> Iterator[tuple[str, str, str]]:
             occurrence += 1
             if _parses(mutant) and _meaning(mutant) != meaning:
                 yield name.rpartition("/")[2], _change(source, mutant), mutant
+
+
+def equivalent(problem: Problem) -> dict[tuple[str, str], str]:
+    """Return the mutants that somebody found to be right: why, by question and change.
+
+    They stand in ``equivalent.toml`` beside the grader, for questions whose answers no sample can decide::
+
+        [[mutants]]
+        question = "train_head"
+        why = "How many epochs it takes is the author's choice."
+        changes = ['''
+        - epochs=10
+        + epochs=11
+        ''']
+    """
+    path = problem.grader.with_name("equivalent.toml")
+    listed = tomllib.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return {
+        (group["question"], "\n".join(line.strip() for line in change.strip().splitlines())): group["why"]
+        for group in listed.get("mutants", [])
+        for change in group["changes"]
+    }
 
 
 def _parses(source: str) -> bool:

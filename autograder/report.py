@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -80,15 +81,19 @@ def print_labels(console: Console, labels: Mapping[str, str]) -> None:
 
 def print_places(console: Console, course: Course) -> None:
     """Print where everything was written."""
+    from autograder.batch import gradebook_url
+
+    gradebook = gradebook_url(course)
+    is_file = gradebook.get_backend_name() == "sqlite"
     places = {
         "results, one JSON a submission": course.results,
-        "nbgrader's gradebook": course.root / "gradebook.db",
+        "nbgrader's gradebook": gradebook.database if is_file else gradebook.render_as_string(),
         "notebooks with scores": course.root / "autograded",
         "feedback for students": course.root / "feedback",
     }
-    for what, path in places.items():
-        if path.exists():
-            console.print(f"  {what}: {path}", highlight=False, soft_wrap=True)
+    for what, place in places.items():
+        if not isinstance(place, Path) or place.exists():
+            console.print(f"  {what}: {place}", highlight=False, soft_wrap=True)
 
 
 def print_audit(console: Console, judgements: Sequence[Judgement]) -> None:

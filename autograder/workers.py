@@ -272,7 +272,7 @@ def _until_a_worker_dies(
     """Grade and take away what is waiting; return what was in hand when a worker died, if one did."""
     in_hand: dict[Future[Graded], Work] = {}
     lost: list[Work] = []
-    with _workers_of(pool, min(pool.slots, max(len(waiting), 1))) as executor:
+    with stopped_on_error(pool.start(min(pool.slots, max(len(waiting), 1)))) as executor:
         while in_hand or (_fill(waiting, source, pool.slots) and not lost):
             while len(in_hand) < pool.slots and not lost and _fill(waiting, source, 1):
                 try:
@@ -302,9 +302,9 @@ def _until_a_worker_dies(
 
 
 @contextmanager
-def _workers_of(pool: Pool, slots: int) -> Iterator[Executor]:
-    """Start workers, and stop them at once on an error or an interrupt: nobody would take what they do."""
-    with pool.start(slots) as executor:
+def stopped_on_error(executor: Executor) -> Iterator[Executor]:
+    """Stop workers at once on an error or an interrupt: nobody would take what they do."""
+    with executor:
         try:
             yield executor
         except BaseException:

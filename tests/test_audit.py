@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -40,7 +42,7 @@ def test_a_short_audit_finds_no_fault(problem: catalog.Problem, level: Level) ->
 @pytest.mark.parametrize("problem", catalog.problems(), ids=lambda problem: problem.name)
 def test_a_whole_audit_finds_no_fault(problem: catalog.Problem, level: Level) -> None:
     """Every program of every kind is judged as it should be."""
-    judgements = audit.audit([problem], level, jobs=2)
+    judgements = audit.audit(audit.Wanted([problem]), level, jobs=2)
     assert [audit.account(*fault) for fault in audit.faults(judgements)] == []
 
 
@@ -118,8 +120,8 @@ class TestPrograms:
             "def share(part, whole=4):\n    total = 0\n    for _ in range(3):\n        total += part\n"
             "    return total / whole"
         )
-        styles = dict(programs._restyled(source, "share"))
-        assert len(styles) == 7
+        styles = dict(programs._restyled(source, "share", hashable=True))
+        assert len(styles) == 8
         for style, restyled in styles.items():
             namespace: dict = {}
             exec(restyled, namespace)
@@ -136,6 +138,89 @@ class TestPrograms:
         """So that no mutant of the light problems is left to a person."""
         asked = [question for p in LIGHT for question in grader.load(p.name).values()]
         assert [question.name for question in asked if question.domain is None] == []
+
+    def test_every_right_program_has_three_alternatives(self) -> None:
+        """Of truly different construction, by whoever wrote them: at least they are other programs."""
+        for problem in catalog.problems():
+            alternatives = [specimen.accepted(problem, path) for path in problem.accepted]
+            for question in grader.load(problem.name):
+                found = [specimen.reference(problem)[question], *(each[question] for each in alternatives)]
+                assert len({programs._meaning(source) for source in found}) >= 4, question
+
+    def test_seeds_are_for_questions_that_train(self) -> None:
+        """Right programs with all of them, misconceptions with a third."""
+        found = list(programs.reseeded(catalog.problem("mnist_cnn"), 3))
+        assert {each.question for each in found} == {"train_digit_cnn"}
+        assert [p.seed for p in found if (p.kind, p.name) == ("reseeded", "reference")] == [0, 1, 2]
+        assert [p.seed for p in found if p.name == "returns_the_history"] == [0]
+        assert list(programs.reseeded(IOU, 2)) == []
+
+
+class Few(audit.Wanted):
+    """An audit of two programs."""
+
+    def programs(self) -> list[Program]:
+        return [program("reference", TestJudging.REFERENCE), program("constant", "def iou(a, b): return 0")]
+
+
+class TestKeeping:
+    def test_an_audit_goes_on_where_it_stopped(self, level: Level, tmp_path: Path) -> None:
+        """What a file holds of the same program is not judged again; the rest is added to it."""
+        kept = tmp_path / "audit.jsonl"
+        first = audit.audit(Few([IOU]), level, jobs=1, kept=kept)
+        one, other = kept.read_text().splitlines()
+        assert json.loads(one)["truth"] == "right"
+        kept.write_text(one.replace("passed", "from the file") + "\n")
+        again = audit.audit(Few([IOU]), level, jobs=1, kept=kept)
+        assert [j.outcome for j in again] == ["from the file", first[1].outcome]
+        assert kept.read_text().splitlines()[1:] == [other]
+
+    def test_a_changed_grader_is_judged_anew(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        """Its judgements have other keys, as those of a changed program do."""
+        reference = program("reference", TestJudging.REFERENCE)
+        key = audit.key(reference)
+        assert audit.key(replace(reference, seed=1)) != key
+        graders = tmp_path / "graders"
+        (graders / "iou").mkdir(parents=True)
+        (graders / "iou" / "test_iou.py").write_bytes(IOU.grader.read_bytes() + b"#")
+        monkeypatch.setattr(catalog, "GRADERS", graders)
+        assert audit.key(reference) != key
+
+    def test_a_mutant_that_a_person_found_to_be_right(
+        self, monkeypatch: pytest.MonkeyPatch, level: Level
+    ) -> None:
+        """The reason stands in its judgement, and in the page."""
+        mutant = replace(program("mutant", TestJudging.REFERENCE), change="- a\n+ b")
+        monkeypatch.setattr(programs, "equivalent", lambda problem: {("iou", "- a\n+ b"): "Both are one."})
+        judgement = audit.judge(mutant, level)
+        assert (judgement.truth, judgement.evidence) == ("right", "Both are one.")
+        assert "`iou`: Both are one." in audit.page([judgement])
+
+
+def judged(kind: programs.Kind, points: float, seed: int = 0, name: str = "") -> audit.Judgement:
+    truth: audit.Truth = "right" if kind in programs.RIGHT else "wrong"
+    return audit.Judgement(
+        replace(program(kind, "", name=name), seed=seed), truth, "partial", points, 2.0, [], ["Not yet."]
+    )
+
+
+class TestChance:
+    def test_points_that_a_seed_costs_or_gives(self) -> None:
+        """A right program may lose none, and a wrong one may have none more than it usually has."""
+        right = [judged("reseeded", points, seed) for seed, points in enumerate((2.0, 2.0, 1.5))]
+        wrong = [judged("baseline", points, seed) for seed, points in enumerate((1.0, 0.5, 1.5, 1.0))]
+        tally = Tally([*right, *wrong])
+        assert (tally.lost_by_chance.count, tally.lost_by_chance.of) == (1, 3)
+        assert (tally.gained_by_chance.count, tally.gained_by_chance.of) == (1, 4)
+        assert not tally.sound
+        assert Tally([*right[:2], *wrong[:2]]).sound
+        assert (tally.false_rejects.of, tally.false_accepts.of) == (0, 0)
+
+    def test_the_page_has_a_row_for_each_program(self) -> None:
+        shown = audit.page([judged("reseeded", 1.5, name="loops"), judged("baseline", 1.0, name="untrained")])
+        assert "| iou | loops | 1 | 1.5 | 1.5 | 2 | 1 | 100.0% |" in shown
+        assert "| iou | untrained (wrong) | 1 | 1 | 1 | 2 | 0 | 95.0% |" in shown
+        assert "false reject: iou · iou · reseeded" in shown
 
 
 class TestRates:

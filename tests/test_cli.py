@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from autograder import catalog, cli, demo, gradebook
+from autograder import batch, catalog, cli, demo, gradebook
 from autograder.catalog import Course
 from autograder.results import Result, read_result
 
@@ -106,6 +106,35 @@ def test_a_broken_grader_costs_only_its_problem(graders: Path, tmp_path: Path) -
     assert [path.name for path in (course.root / "autograded" / "kurt").iterdir()] == [NAME]
     assert "Traceback" not in err
     assert "\x1b" not in out + err
+
+
+def test_what_cannot_be_recorded_is_shown(
+    one: Course, run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The table and the JSON file come first, then the sentence; the exit code tells of it."""
+
+    def refuse(*arguments: object) -> None:
+        raise gradebook.Unavailable("The gradebook is busy.")
+
+    monkeypatch.setattr(gradebook, "record", refuse)
+    scores = tmp_path / "scores.json"
+    ran = run("grade", NAME, "--course", one.root, "--json", scores)
+    assert (ran.code, ran.err) == (2, "convgrade: The gradebook is busy.\n")
+    assert "kurt" in ran.out
+    assert [result["student"] for result in json.loads(scores.read_text())] == ["kurt"]
+
+
+def test_the_gradebook_is_named_where_it_is(one: Course, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another database of the course's settings is the one that is printed, without its password."""
+    monkeypatch.setattr(gradebook, "record", lambda *arguments: None)
+    monkeypatch.setattr(batch, "unrecorded", lambda *arguments: [])
+    config = one.root / "nbgrader_config.py"
+    config.write_text(
+        config.read_text() + '\nc.CourseDirectory.db_url = "postgresql://ada:secret@host/scores"\n'
+    )
+    out = run("grade", NAME, "--course", one.root).out
+    assert "nbgrader's gradebook: postgresql://ada:***@host/scores" in out
+    assert "secret" not in out
 
 
 def test_what_was_killed_goes_on_where_it_was(

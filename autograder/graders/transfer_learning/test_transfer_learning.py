@@ -661,7 +661,7 @@ def test_the_outputs(built, rng):
 
 # --- train_head ----------------------------------------------------------------------------------------
 
-head_training = grader.question("train_head", points=4)
+head_training = grader.question("train_head", points=4, trained=True)
 
 
 def make_transfer_model(source, weights, side, n_classes):
@@ -1208,7 +1208,7 @@ def test_compiled_again(unfrozen):
 
 # --- fine_tune -----------------------------------------------------------------------------------------
 
-fine_tuning = grader.question("fine_tune", points=3)
+fine_tuning = grader.question("fine_tune", points=3, trained=True)
 
 
 def make_fine_tunable(model, images, labels, head_rate, n_layers, rate):
