@@ -39,7 +39,7 @@ SECRET = b"an audit's secret"
 CONFIDENCE = 0.95
 MOST_UNDIAGNOSED = 0.1
 """The share of wrong programs with a misconception's name that may be told only which check failed."""
-FEW_MUTANTS = 12
+FEW_MUTANTS = 8
 """Of each question, where one takes seconds to minutes."""
 HANGS = 2
 """Timeouts and crashes after which a program is asked no more."""

@@ -32,7 +32,7 @@ import nbformat
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from autograder import batch, catalog, grader
+from autograder import catalog, grader, recorded
 from autograder.catalog import Problem
 from autograder.errors import CourseError
 from autograder.notebook import ROLES, SourceCell, provided_files, read_percent
@@ -309,7 +309,7 @@ def released(problem: Problem, source: str) -> str:
     from nbgrader.converters.base import NbGraderException
     from nbgrader.coursedir import CourseDirectory
 
-    config = batch.load_config(catalog.Course.at(problem.root))
+    config = recorded.load_config(catalog.Course.at(problem.root))
     said = io.StringIO()
     log = logging.Logger("nbgrader", logging.WARNING)  # nobody's child, so that only `said` hears it
     log.addHandler(logging.StreamHandler(said))

@@ -251,10 +251,10 @@ def grade_course(course: Course, submitted: Path, wanted: Grading, console: Cons
 
 
 def _grade_what_changed(course: Course, submitted: Path, wanted: Grading, console: Console) -> list[Result]:
-    from autograder import batch, workers
+    from autograder import batch, recorded, workers
     from autograder.progress import GradingProgress
 
-    batch.load_config(course)  # recording needs it: better to fail before grading
+    recorded.load_config(course)  # recording needs it: better to fail before grading
     level, weaker_because = batch.choose_level(wanted.isolation, batch.warm_sandbox)
     console.print(f"Isolation: {level}")
     if weaker_because:
@@ -298,9 +298,9 @@ def _require_kept(course: Course, results: list[Result]) -> None:
 def _record(
     course: Course, submitted: Path, results: list[Result], jobs: int | None, console: Console
 ) -> None:
-    from autograder import batch, workers
+    from autograder import recorded, workers
 
-    unrecorded = batch.unrecorded(course, results)
+    unrecorded = recorded.unrecorded(course, results)
     if unrecorded:
         from autograder import gradebook
 
@@ -335,7 +335,7 @@ def audit(
     problems: Problems = None,
     mutants: Annotated[
         int | None,
-        typer.Option(min=0, help="How many mutants a question; by default all, or 12 with networks."),
+        typer.Option(min=0, help="How many mutants a question; by default all, or 8 with networks."),
     ] = None,
     jobs: Annotated[int | None, typer.Option(min=1, help="How many programs to judge at a time.")] = None,
     seeds: Annotated[

@@ -42,7 +42,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError, SAWarning, StatementErr
 from traitlets import List, Type, Unicode
 from traitlets.config import Config
 
-from autograder import batch, catalog, intake, workers
+from autograder import batch, catalog, intake, recorded, workers
 from autograder.catalog import Course
 from autograder.errors import ConvGradeError
 from autograder.results import UNFINISHED, QuestionResult, Result, read_result, write_atomically
@@ -215,15 +215,15 @@ def record(course: Course, submitted: Path, results: Iterable[Result], jobs: int
         except (OSError, ConvGradeError) as error:
             failures.append(_refused(result.problem, _about_one(result, error)))
     _create_gradebook(config)
-    groups = sum(math.ceil(len(recorded) / PAGES_AT_A_TIME) for recorded in by_problem.values())
+    groups = sum(math.ceil(len(of_problem) / PAGES_AT_A_TIME) for of_problem in by_problem.values())
     slots = min(jobs, groups)
     # One is not worth a process that has to load nbgrader.
     pool = workers.Processes(slots) if slots > 1 else _ThisProcess()
     with workers.stopped_on_error(pool) as executor:
         pages = []
-        for problem, recorded in by_problem.items():
+        for problem, of_problem in by_problem.items():
             try:
-                refused, ready = _enter_problem(course, copy.deepcopy(config), submitted, problem, recorded)
+                refused, ready = _enter_problem(course, copy.deepcopy(config), submitted, problem, of_problem)
             except Unavailable:
                 raise
             except ConvGradeError as error:
@@ -298,8 +298,10 @@ EARLIER_SCORE = "The gradebook still holds the score of an earlier grading."
 
 def _settings(course: Course) -> Config:
     """Return nbgrader's settings of a course, with the place of its gradebook spelt out."""
-    config = batch.load_config(course)
-    config.CourseDirectory.db_url = batch.gradebook_url(course, config).render_as_string(hide_password=False)
+    config = recorded.load_config(course)
+    config.CourseDirectory.db_url = recorded.gradebook_url(course, config).render_as_string(
+        hide_password=False
+    )
     return config
 
 

@@ -270,7 +270,8 @@ def _visible_answers(problem: Problem, question: str) -> Iterator[Program]:
 
 @functools.cache
 def _worked_namespace(problem: Problem) -> dict[str, Any]:
-    return reference_namespace(problem.source)
+    with contextlib.redirect_stdout(io.StringIO()):  # the notebook's own cells print
+        return reference_namespace(problem.source)
 
 
 # --- Mutants -------------------------------------------------------------------------------------------

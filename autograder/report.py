@@ -81,7 +81,7 @@ def print_labels(console: Console, labels: Mapping[str, str]) -> None:
 
 def print_places(console: Console, course: Course) -> None:
     """Print where everything was written."""
-    from autograder.batch import gradebook_url
+    from autograder.recorded import gradebook_url
 
     gradebook = gradebook_url(course)
     is_file = gradebook.get_backend_name() == "sqlite"

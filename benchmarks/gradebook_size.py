@@ -33,7 +33,7 @@ from statistics import mean
 
 from rich.console import Console
 
-from autograder import batch, catalog, cli, demo, gradebook, workers
+from autograder import catalog, cli, demo, gradebook, recorded, workers
 from autograder.catalog import Course
 from autograder.results import Result, read_result
 
@@ -148,7 +148,7 @@ def measure_entering(made: Class) -> None:
         each = [1e3 * (after - before) for before, after in itertools.pairwise(own)]
         print(f"  {problem}: first {share} {mean(each[:share]):.0f} ms each, "
               f"last {share} {mean(each[-share:]):.0f} ms, of processor time")  # fmt: skip
-    file = Path(batch.gradebook_url(made.course).database or "")
+    file = Path(recorded.gradebook_url(made.course).database or "")
     if file.is_file():
         print(f"  {file.name}: {file.stat().st_size / 2**20:.1f} MB")
 
@@ -168,7 +168,7 @@ def measure_pages(made: Class, number: int, jobs: int) -> None:
 def measure_unrecorded(made: Class) -> None:
     """Ask what is not recorded yet, when everything is."""
     began = time.monotonic()
-    missing = batch.unrecorded(made.course, made.results)
+    missing = recorded.unrecorded(made.course, made.results)
     print(f"finding that all {len(made.results)} are recorded: {time.monotonic() - began:.1f} s")
     if missing:
         raise RuntimeError(f"{len(missing)} are not recorded, {missing[0].student} for one.")

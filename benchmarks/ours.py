@@ -11,7 +11,7 @@ from autograder.catalog import Course
 from autograder.results import Result, read_result
 
 RECORDED = "from autograder import cli; cli.main()"
-RESULTS_ONLY = f"from autograder import batch; batch.unrecorded = lambda *_: []; {RECORDED}"
+RESULTS_ONLY = f"from autograder import recorded; recorded.unrecorded = lambda *_: []; {RECORDED}"
 
 
 def nbgrader(*arguments: str) -> list[str]:

@@ -156,7 +156,9 @@ class Otter(Contestant):
             tests = root / "otter" / problem
             otter_form.write_tests(tests, problem, self.template.secret())
             generate = ["generate", "-t", tests, "-o", root / f"{problem}.zip", "--no-requirements"]
-            self.otter(self.template, *generate, "--no-environment", *otter_form.support_files(problem))
+            # otter takes files from the folder that it is started in, and nowhere else.
+            beside = [shutil.copy(file, root) for file in otter_form.support_files(problem)]
+            self.otter(self.template, *generate, "--no-environment", *beside)
         for submission in self.submissions:
             converted = otter_form.convert(submission.text, submission.student)
             notebook(self.template, submission).write_text(converted, encoding="utf-8")

@@ -15,7 +15,7 @@ import nbformat
 import pytest
 
 import autograder
-from autograder import batch, catalog, specimen
+from autograder import batch, catalog, recorded, specimen
 from autograder.batch import Graded, Work
 from autograder.catalog import Course, Problem
 from autograder.errors import ConvGradeError, CourseError, SandboxError
@@ -222,14 +222,14 @@ def test_the_result_is_written_last(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_what_could_not_be_checked_is_not_to_be_recorded(course: Course) -> None:
     """There is no score that a person could mistake for one."""
-    assert batch.unrecorded(course, [result_of(work_of("ada")[0], "could_not_check")]) == []
+    assert recorded.unrecorded(course, [result_of(work_of("ada")[0], "could_not_check")]) == []
 
 
 def test_settings_that_do_not_load_are_one_sentence(course: Course) -> None:
     """The instructor learns which file, and why."""
     (course.root / "nbgrader_config.py").write_text("c = get_config(")
     with pytest.raises(CourseError, match=r"nbgrader_config.py does not load: '\(' was never closed"):
-        batch.load_config(course)
+        recorded.load_config(course)
 
 
 # --- Isolation -----------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from autograder import batch, catalog, cli, demo, gradebook
+from autograder import catalog, cli, demo, gradebook, recorded
 from autograder.catalog import Course
 from autograder.results import Result, read_result
 
@@ -127,7 +127,7 @@ def test_what_cannot_be_recorded_is_shown(
 def test_the_gradebook_is_named_where_it_is(one: Course, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another database of the course's settings is the one that is printed, without its password."""
     monkeypatch.setattr(gradebook, "record", lambda *arguments: None)
-    monkeypatch.setattr(batch, "unrecorded", lambda *arguments: [])
+    monkeypatch.setattr(recorded, "unrecorded", lambda *arguments: [])
     config = one.root / "nbgrader_config.py"
     config.write_text(
         config.read_text() + '\nc.CourseDirectory.db_url = "postgresql://ada:secret@host/scores"\n'

@@ -40,7 +40,7 @@ from nbgrader.converters import Autograde
 from nbgrader.coursedir import CourseDirectory
 from rich.console import Console
 
-from autograder import batch, catalog, cli, demo, gradebook, intake, report, specimen
+from autograder import batch, catalog, cli, demo, gradebook, intake, recorded, report, specimen
 from autograder.catalog import Course, Problem
 from autograder.errors import ConvGradeError
 from autograder.results import Result, read_result
@@ -154,7 +154,7 @@ def nbgrader(course: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def open_gradebook(course: Course) -> Gradebook:
-    return Gradebook(batch.gradebook_url(course).render_as_string(hide_password=False))
+    return Gradebook(recorded.gradebook_url(course).render_as_string(hide_password=False))
 
 
 def scores(course: Course, student: str) -> dict[str, float]:
@@ -357,7 +357,7 @@ def test_nothing_is_recorded_for_what_could_not_be_checked(
     result.write(course.results)
     for student in GRADED.keys() - {"kurt"}:
         shutil.rmtree(course.submitted / student)
-    config = batch.load_config(course)
+    config = recorded.load_config(course)
     monkeypatch.setattr(gradebook, "_grade_now", lambda *arguments: None)
     with pytest.raises(ConvGradeError, match=f"{NAME} of kurt could not be checked. The disk was full."):
         gradebook._run(Autograde, config, NAME)
@@ -418,7 +418,7 @@ def test_what_nbgrader_has_lost_is_recorded_again(
     assert "2 unchanged, 0 to grade" in grade(course, "ada", "alan")
     assert path.exists()
     for student in ("ada", "alan"):
-        assert batch.unrecorded(course, [results[student]]) == []
+        assert recorded.unrecorded(course, [results[student]]) == []
         assert scores(course, student) == points(results[student])
         assert read_result(course.results, student, NAME) == results[student]
 
@@ -430,11 +430,11 @@ def test_what_is_missing_or_older_than_its_result_is_not_recorded(
     course: Course, results: dict[str, Result], name: str
 ) -> None:
     """Recording ended between the gradebook and the pages, or somebody removed one."""
-    assert batch.unrecorded(course, list(results.values())) == []
+    assert recorded.unrecorded(course, list(results.values())) == []
     os.utime(course.root / name, (999, 999))
-    assert batch.unrecorded(course, list(results.values())) == [results["alan"]]
+    assert recorded.unrecorded(course, list(results.values())) == [results["alan"]]
     (course.root / name).unlink()
-    assert batch.unrecorded(course, list(results.values())) == [results["alan"]]
+    assert recorded.unrecorded(course, list(results.values())) == [results["alan"]]
 
 
 def test_a_better_submission_gets_its_score(course: Course) -> None:
@@ -471,10 +471,10 @@ def unchecked(course: Course, results: dict[str, Result]) -> Result:
 
 def test_an_earlier_score_does_not_look_like_a_current_one(course: Course, unchecked: Result) -> None:
     """Formgrader says "needs autograding" in its place, and no feedback can be released."""
-    directory = CourseDirectory(config=batch.load_config(course))
+    directory = CourseDirectory(config=recorded.load_config(course))
     formgrader = NbGraderAPI(directory)
     assert formgrader.get_submission(NAME, "alan")["autograded"]
-    assert batch.unrecorded(course, [unchecked]) == [unchecked]
+    assert recorded.unrecorded(course, [unchecked]) == [unchecked]
     gradebook.record(course, course.submitted, [unchecked])
     assert not formgrader.get_submission(NAME, "alan")["autograded"]
     assert formgrader.get_submission(NAME, "ada")["autograded"]
@@ -493,7 +493,7 @@ def test_an_earlier_score_is_told_of(course: Course, results: dict[str, Result],
 def test_nothing_is_said_of_who_has_no_earlier_score(course: Course, unchecked: Result) -> None:
     """A first submission that could not be checked leaves nothing to take away."""
     newcomer = dataclasses.replace(unchecked, student="zoe")
-    assert batch.unrecorded(course, [newcomer]) == []
+    assert recorded.unrecorded(course, [newcomer]) == []
 
 
 def test_what_can_be_checked_again_is_recorded_again(
@@ -502,9 +502,9 @@ def test_what_can_be_checked_again_is_recorded_again(
     """With its notebook and its page, although the score is what the gradebook held all the time."""
     gradebook.record(course, course.submitted, [unchecked])
     results["alan"].write(course.results)
-    assert batch.unrecorded(course, [results["alan"]]) == [results["alan"]]
+    assert recorded.unrecorded(course, [results["alan"]]) == [results["alan"]]
     gradebook.record(course, course.submitted, [results["alan"]])
-    assert batch.unrecorded(course, [results["alan"]]) == []
+    assert recorded.unrecorded(course, [results["alan"]]) == []
     assert results["alan"].questions[1].feedback[0] in feedback_page(course, "alan")
 
 
@@ -515,7 +515,7 @@ def test_a_problem_that_cannot_be_recorded_costs_no_other(course: Course, result
     with pytest.raises(ConvGradeError) as told:
         gradebook.record(course, course.submitted, [*astray, results["alan"]])
     assert [student in str(told.value) for student in ("ada", "kurt", "alan")] == [True, True, False]
-    assert batch.unrecorded(course, [results["alan"]]) == []
+    assert recorded.unrecorded(course, [results["alan"]]) == []
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
@@ -530,7 +530,7 @@ def test_a_damaged_notebook_costs_nobody_elses_pages(
     with pytest.raises(ConvGradeError, match=rf"could not record {NAME} \(ada: .*results are kept"):
         gradebook.record(course, course.submitted, chosen, jobs)
     assert sorted(path.name for path in (course.root / "feedback").iterdir()) == ["alan", "kurt"]
-    assert batch.unrecorded(course, chosen) == [results["ada"]]
+    assert recorded.unrecorded(course, chosen) == [results["ada"]]
 
 
 # --- Whatever database it is ---------------------------------------------------------------------------
@@ -558,10 +558,10 @@ def test_a_gradebook_in_another_place_is_used(
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     chosen = [results["ada"], results["alan"]]
-    assert batch.unrecorded(course, chosen) == chosen
+    assert recorded.unrecorded(course, chosen) == chosen
     assert not elsewhere.exists()
     gradebook.record(course, course.submitted, chosen)
-    assert batch.unrecorded(course, chosen) == []
+    assert recorded.unrecorded(course, chosen) == []
     with Gradebook(f"sqlite:///{elsewhere}") as book:
         assert {s.student.id: s.score for s in book.assignment_submissions(NAME)} == {
             result.student: result.score for result in chosen
@@ -591,7 +591,7 @@ def test_the_gradebook_itself_says_what_it_holds(
 ) -> None:
     """It may be exchanged, or recording may have ended when a submission had just been added to it."""
     change_gradebook(course, statement)
-    assert batch.unrecorded(course, list(results.values())) == [results["alan"]]
+    assert recorded.unrecorded(course, list(results.values())) == [results["alan"]]
 
 
 def test_a_persons_score_is_no_reason_to_record_again(course: Course, results: dict[str, Result]) -> None:
@@ -600,14 +600,14 @@ def test_a_persons_score_is_no_reason_to_record_again(course: Course, results: d
         grade = book.find_submission_notebook(NAME, NAME, "alan").grades[0]
         grade.manual_score = 0.5
         book.db.commit()
-    assert batch.unrecorded(course, [results["alan"]]) == []
+    assert recorded.unrecorded(course, [results["alan"]]) == []
 
 
 def test_a_gradebook_that_is_none_is_told_of(course: Course, results: dict[str, Result]) -> None:
     """Nothing is written over it."""
     (course.root / "gradebook.db").write_text("my notes on everybody's scores, by hand")
     with pytest.raises(ConvGradeError, match=r"gradebook\.db.* can't be read: file is not a database"):
-        batch.unrecorded(course, [results["ada"]])
+        recorded.unrecorded(course, [results["ada"]])
 
 
 @pytest.mark.parametrize(
@@ -619,7 +619,7 @@ def test_a_wrong_place_is_told_of_without_its_password(
     """The message may end up in a log."""
     keep_gradebook_at(course, url)
     with pytest.raises(ConvGradeError) as told:
-        batch.unrecorded(course, [results["ada"]])
+        recorded.unrecorded(course, [results["ada"]])
     assert "secret" not in str(told.value)
     assert "gradebook" in str(told.value)
 
@@ -650,7 +650,7 @@ def test_recording_waits_for_another_writer(course: Course, results: dict[str, R
         gradebook.record(course, course.submitted, [results["alan"]])
         assert letting_go.finished.is_set()
         letting_go.join()
-    assert batch.unrecorded(course, [results["alan"]]) == []
+    assert recorded.unrecorded(course, [results["alan"]]) == []
 
 
 @pytest.mark.parametrize("student", ["alan", "zoe"])
@@ -675,9 +675,9 @@ def test_a_gradebook_that_stays_busy_is_left_to_the_next_run(
             patch.setattr(gradebook, "_enter_one", enter_late)
         with pytest.raises(gradebook.Unavailable, match=r"kept the gradebook busy\. The results are kept"):
             gradebook.record(course, course.submitted, [result, results["ada"]])
-    assert batch.unrecorded(course, [result]) == [result]
+    assert recorded.unrecorded(course, [result]) == [result]
     gradebook.record(course, course.submitted, [result])
-    assert batch.unrecorded(course, [result]) == []
+    assert recorded.unrecorded(course, [result]) == []
 
 
 @pytest.fixture(scope="module")
@@ -717,9 +717,9 @@ def test_the_gradebook_may_be_a_postgresql_database(
     keep_gradebook_at(course, postgresql)
     (course.root / "gradebook.db").unlink()
     everybody = list(results.values())
-    assert batch.unrecorded(course, everybody) == everybody
+    assert recorded.unrecorded(course, everybody) == everybody
     gradebook.record(course, course.submitted, everybody, 2)
-    assert batch.unrecorded(course, everybody) == []
+    assert recorded.unrecorded(course, everybody) == []
     for student, result in results.items():
         assert scores(course, student) == points(result)
     exported = nbgrader(course.root, "export")
@@ -729,11 +729,11 @@ def test_the_gradebook_may_be_a_postgresql_database(
             student: result.score for student, result in results.items()
         }
     change_gradebook(course, "UPDATE grade SET auto_score = auto_score + 1")
-    assert batch.unrecorded(course, everybody) == [results["alan"]]
+    assert recorded.unrecorded(course, everybody) == [results["alan"]]
     assert not (course.root / "gradebook.db").exists()
     keep_gradebook_at(course, postgresql.replace("host=", "host=/nowhere"))
     with pytest.raises(ConvGradeError, match=r"can't be read: .*connection") as told:
-        batch.unrecorded(course, everybody)
+        recorded.unrecorded(course, everybody)
     assert "sesame" not in str(told.value)
 
 
