@@ -283,7 +283,10 @@ def _is_right(
     assert question.domain is not None
     if question.domain.right is None:
         return same(answer, _answer(problem, question.name, "", number), question)
-    return answer.error is None and bool(question.domain.right(answer.value, *arguments))
+    try:
+        return answer.error is None and bool(question.domain.right(answer.value, *arguments))
+    except Exception:  # a mutant's answer may be anything
+        return False
 
 
 @functools.cache

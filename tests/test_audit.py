@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -221,6 +222,29 @@ class TestChance:
         assert "| iou | loops | 1 | 1.5 | 1.5 | 2 | 1 | 100.0% |" in shown
         assert "| iou | untrained (wrong) | 1 | 1 | 1 | 2 | 0 | 95.0% |" in shown
         assert "false reject: iou · iou · reseeded" in shown
+
+
+def test_what_a_person_found_to_be_right_are_mutants() -> None:
+    """Each stands for a change that is still made, with a reason."""
+    for problem in catalog.problems():
+        for (question, change), why in programs.equivalent(problem).items():
+            made = {
+                shown
+                for _, answers in programs._right(problem)
+                for _, shown, _ in programs.mutants(answers[question])
+            }
+            assert change in made, change
+            assert why.endswith(".")
+
+
+def test_the_readme_says_what_the_page_says() -> None:
+    """Its two rates are those of the last audit."""
+    page = (catalog.ROOT / "docs" / "audit.md").read_text(encoding="utf-8")
+    readme = " ".join((catalog.ROOT / "README.md").read_text(encoding="utf-8").split())
+    for what in ("False accepts, all wrong programs", "False rejects, all right programs"):
+        count, number, bound = re.search(rf"{what}: (\d+) of (\d+) .*at most ([\d.]+)%", page).groups()
+        assert f"{count} of {int(number):,}" in readme
+        assert f"{bound} %" in readme
 
 
 class TestRates:

@@ -713,6 +713,9 @@ def test_masks(compare, rng, shape):
     mask_a, mask_b = rng.random(shape) < 0.3, rng.random(shape) < 0.5
     compare(mask_a, mask_b & ~mask_a)
     compare(mask_a, mask_b)
+    one_pixel = np.zeros(shape, dtype=bool)
+    one_pixel.flat[rng.integers(one_pixel.size)] = True
+    compare(one_pixel, one_pixel)
 
 
 @question.test
@@ -858,7 +861,12 @@ def draw_labels(rng, shape, classes):
 @pytest.mark.parametrize(("shape", "n_classes"), [((9, 14), 3), ((2, 8, 7), 4), ((90,), 5)])
 def test_mean_over_classes(compare, rng, shape, n_classes):
     """averages the IoU of the classes, background included, each with the same weight"""
-    compare(*draw_labels(rng, shape, range(n_classes)), n_classes)
+    y_true, y_pred = draw_labels(rng, shape, range(n_classes))
+    compare(y_true, y_pred, n_classes)
+    y_true, y_pred = y_true.copy(), y_pred.copy()
+    pixel = rng.integers(y_true.size)
+    y_true.flat[pixel] = y_pred.flat[pixel] = n_classes  # a class of one pixel is a class
+    compare(y_true, y_pred, n_classes + 1)
 
 
 @question.test(points=0.5)
