@@ -17,7 +17,7 @@ import random
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import as_completed
 from contextlib import closing
-from dataclasses import asdict, astuple, dataclass, field
+from dataclasses import asdict, astuple, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -166,7 +166,7 @@ def _read(kept: Path, wanted: Collection[str]) -> dict[str, Judgement]:
     for line in kept.read_text(encoding="utf-8").splitlines() if kept.is_file() else []:
         told = json.loads(line)
         if (k := told.pop("key")) in wanted:
-            found[k] = Judgement(**told | {"program": Program(**told["program"])})
+            found[k] = _by_hand(Judgement(**told | {"program": Program(**told["program"])}))
     return found
 
 
@@ -201,7 +201,7 @@ def judge(program: Program, level: Level) -> Judgement:
         graded = grader.grade(program.problem, submission, secret, [program.question]).questions[0]
         if graded.outcome == "could_not_check":
             raise CourseError(f"The grader of {program.question} broke on a program: {program.source}")
-        return _judged(program, question, graded, submission)
+        return _by_hand(_judged(program, question, graded, submission))
 
 
 def notebook_of(program: Program, problem: Problem) -> NotebookNode:
@@ -230,14 +230,19 @@ def _judged(
     elif program.kind == "slip":
         judgement.same_as = [program.name]
     elif program.kind == "mutant":
-        why = programs.equivalent(catalog.problem(program.problem)).get((program.question, program.change))
-        if why:
-            judgement.truth, judgement.evidence = "right", why
-        elif question.domain is None:
+        if question.domain is None:
             judgement.truth = "open" if judgement.passed else "wrong"
         else:
             _decide(judgement, question, submission)
     return judgement
+
+
+def _by_hand(judgement: Judgement) -> Judgement:
+    """Take a person's word on a mutant, also on one that was judged before somebody looked at it."""
+    program = judgement.program
+    listed = programs.equivalent(catalog.problem(program.problem)) if program.kind == "mutant" else {}
+    why = listed.get((program.question, program.change))
+    return replace(judgement, truth="right", evidence=why) if why else judgement
 
 
 def _decide(judgement: Judgement, question: Question, submission: Submission) -> None:
@@ -434,9 +439,10 @@ def by_question(judgements: Iterable[Judgement]) -> Iterator[tuple[str, str, Tal
 
 # --- In words --------------------------------------------------------------------------------------------
 
+BOUND = "at most"
 COLUMNS = (
-    "question", "wrong", "accepted", "at most", "right", "rejected", "at most", "mutants", "equivalent",
-    "named", "told so", "told another",
+    "question", "wrong", "accepted", BOUND, "right", "rejected", BOUND, "mutants", "equivalent", "named",
+    "told so", "told another",
 )  # fmt: skip
 
 

@@ -301,6 +301,7 @@ def mutants(source: str) -> Iterator[tuple[str, str, str]]:
                 yield name.rpartition("/")[2], _change(source, mutant), mutant
 
 
+@functools.cache
 def equivalent(problem: Problem) -> dict[tuple[str, str], str]:
     """Return the mutants that somebody found to be right: why, by question and change.
 

@@ -100,12 +100,14 @@ def print_audit(console: Console, judgements: Sequence[Judgement]) -> None:
     """Print what an audit found: a row a question, the rates, and every fault with its program."""
     from autograder import audit
 
-    table = Table(*audit.COLUMNS, pad_edge=False)
+    # The bounds of single questions are for the page: a terminal is narrow.
+    shown = [place for place, name in enumerate(audit.COLUMNS) if name != audit.BOUND]
+    table = Table(*(audit.COLUMNS[place] for place in shown), pad_edge=False)
     table.columns[0].no_wrap = True
     for column in table.columns[1:]:
         column.justify = "right"
     for row in audit.rows(judgements):
-        table.add_row(*row)
+        table.add_row(*(row[place] for place in shown))
     console.print(table)
     for line in audit.summary(audit.Tally(judgements)):
         console.print(line, highlight=False)

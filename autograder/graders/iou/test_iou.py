@@ -1091,7 +1091,9 @@ def as_box(answer):
 @pytest.mark.parametrize("target", [0.06, 0.41, 0.77, 1.0])
 def test_box_meets_the_target(submission, rng, target):
     """returns a box whose IoU with the given one is the target"""
-    box, _ = draw_boxes(rng, "overlaps", "during")
-    answer = as_box(submission.box_with_iou(box, target))
-    if not answers.agree(iou(answer, box), target):
-        grader.fail("the IoU of the answer and the given box is not the target")
+    anywhere, _ = draw_boxes(rng, "overlaps", "during")
+    across_the_origin = tuple(draw_corners(rng, 1)[0].tolist())
+    for box in (anywhere, across_the_origin):
+        answer = as_box(submission.box_with_iou(box, target))
+        if not answers.agree(iou(answer, box), target):
+            grader.fail("the IoU of the answer and the given box is not the target")
