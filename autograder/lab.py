@@ -7,6 +7,7 @@ A student's models are built again in another, and nothing else ever runs there.
 from __future__ import annotations
 
 import copy
+import functools
 import hashlib
 import inspect
 import json
@@ -43,6 +44,32 @@ def stand_in(value: Any) -> Any:
                 raise GraderError(f"A model of the grader can't be sent: {error}") from error
             raise
     return {"config": value.config, "weights": value.weights} if isinstance(value, Network) else None
+
+
+@dataclass(frozen=True, eq=False)
+class HeldNetwork:
+    """The home of one of the grader's own models, which is built in the lab when more is asked of it."""
+
+    lab: Lab | LocalLab
+    network: Network
+
+    @functools.cached_property
+    def _built(self) -> Model:
+        return self.lab.rebuild(self.network)
+
+    def ask_model(self, number: int, what: str, *arguments: Any) -> Any:
+        """Ask about the model."""
+        if what == "network":
+            return {"config": self.network.config, "weights": self.network.weights}
+        return self.lab.ask_model(self._built.number, what, *arguments)
+
+    def rebuild(self, network: Network) -> Model:
+        """Return another model of the same config and weights."""
+        return self.lab.rebuild(network)
+
+    def describe_type(self, name: str) -> str:
+        """Name a class."""
+        return name
 
 
 @dataclass(eq=False)
@@ -83,6 +110,10 @@ class Lab:
             What it gave to the first submission that was graded in this process; of a model, its `Network`.
         """
         return copy.deepcopy(_remembered(function, args, lambda: self(function, *args)))
+
+    def hold(self, network: Network) -> Model:
+        """Return a model that students can be given, and that is built here only if it is asked."""
+        return Model(HeldNetwork(self, network), 0)
 
     def ask_model(self, number: int, what: str, *arguments: Any) -> Any:
         """Ask about a model that lives here.
@@ -292,6 +323,10 @@ class LocalLab:
         """Call a function here; of a model, its `Network` is returned."""
         value = self(function, *args)
         return value.network() if isinstance(value, Model) else value
+
+    def hold(self, network: Network) -> Model:
+        """Return a model that is built when it is asked."""
+        return Model(HeldNetwork(self, network), 0)
 
     def receive(self, value: Any) -> Any:
         """Return `value` as it would arrive where a function is called."""

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections import OrderedDict
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +15,7 @@ import nbformat
 import numpy as np
 import pytest
 
-from autograder import batch, catalog, grader
+from autograder import batch, catalog, grader, models
 from autograder.errors import (
     GraderError,
     NotAttempted,
@@ -25,6 +26,7 @@ from autograder.errors import (
     Unreadable,
 )
 from autograder.grader import Comparison, Question
+from autograder.lab import LocalLab
 from autograder.models import Model
 from autograder.sandbox.host import Limits
 from autograder.submission import LimitedSubmission, LocalSubmission, SandboxSubmission, Submission
@@ -688,6 +690,65 @@ class TestComparison:
         boxes = [1, 2]
         compare(boxes)
         assert boxes == [1, 2]
+
+
+class TestReplaying:
+    """A class is asked alike, so a trusted program answers once."""
+
+    @pytest.fixture
+    def counted(self, monkeypatch):
+        monkeypatch.setattr(grader, "_replays", OrderedDict())
+        monkeypatch.setattr(grader, "_remembered_bytes", 0)
+        runs = []
+
+        def program(value, factor=2):
+            runs.append(value)
+            return value * factor
+
+        return program, runs
+
+    def test_the_same_arguments(self, counted):
+        """As objects of the same content, by position and by name."""
+        program, runs = counted
+        for _ in range(2):
+            assert grader.replay(program, (np.arange(3),), {"factor": 3}).value.tolist() == [0, 3, 6]
+        assert len(runs) == 1
+
+    @pytest.mark.parametrize(
+        "other", [(np.arange(3.0), {}), (np.arange(4), {}), (np.arange(3), {"factor": 2}), ([0, 1, 2], {})]
+    )
+    def test_other_arguments(self, counted, other):
+        """Another type, another length or another way of giving them."""
+        program, runs = counted
+        grader.replay(program, (np.arange(3),), {})
+        grader.replay(program, (other[0],), other[1])
+        assert len(runs) == 2
+
+    def test_what_it_raises(self, counted):
+        program, runs = counted
+        for _ in range(2):
+            assert grader.replay(program, (None,), {}).error.kinds[0] == "TypeError"
+        assert len(runs) == 1
+
+    def test_models_count_by_their_networks(self, counted):
+        """Those that the grader holds; one that lives somewhere may change."""
+        program, runs = counted
+        network = models.sequential((2,), [("Dense", {"units": 1})], [np.ones((2, 1)), np.zeros(1)])
+        for lab in (LocalLab(), LocalLab()):
+            grader.replay(program, (lab.hold(network),), {})
+        assert len(runs) == 1
+        for _ in range(2):
+            grader.replay(program, (models.Model(LocalLab(), 0),), {})
+        assert len(runs) == 3
+
+    def test_large_answers_make_room(self, counted, monkeypatch):
+        """What is too large is not kept, and what was not asked for longest goes first."""
+        program, runs = counted
+        monkeypatch.setattr(grader, "MAX_REPLAY", 80)
+        monkeypatch.setattr(grader, "MAX_REPLAYS", 220)
+        for size in (10, 9, 8, 10, 11, 11, 9, 7, 8, 9, 10):
+            grader.replay(program, (np.zeros(size),), {})
+        assert [len(value) for value in runs] == [10, 9, 8, 11, 11, 7, 8, 10]
 
 
 class TestRunning:

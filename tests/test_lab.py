@@ -418,6 +418,21 @@ class TestOnce:
         assert isinstance(network, models.Network)
         assert np.array_equal(lab(predictions, network, PAIRS), DOUBLED)
 
+    def test_a_held_network_is_built_when_it_is_asked(self, apart, submission):
+        """A student can be given it before."""
+        model = apart.hold(DOUBLING)
+        assert model.network().config == DOUBLING.config
+        assert np.array_equal(model.weights()[0], WEIGHTS[0])
+        assert apart._job is None
+        assert np.array_equal(model.predict(PAIRS), DOUBLED)
+        assert model.count_params() == 2
+        assert apart._job is not None
+
+    def test_a_held_network_in_either_lab(self, lab):
+        model = lab.hold(DOUBLING)
+        assert np.array_equal(model.rebuilt().predict(PAIRS), DOUBLED)
+        assert np.array_equal(lab(predictions, model, PAIRS), DOUBLED)
+
     def test_so_many_are_remembered(self, apart, monkeypatch):
         monkeypatch.setattr(labs, "MAX_REMEMBERED", 2)
         answers = [apart.once(moment, number) for number in range(3)]
