@@ -387,17 +387,8 @@ class Tally:
 
     @property
     def gained_by_chance(self) -> Rate:
-        """Of wrong programs that train networks, those that a seed gave more points than the usual one."""
-        usual = {
-            (j.program.problem, j.program.question, j.program.name): j.points
-            for j in self.judgements
-            if j.program.kind == "baseline" and j.program.seed == 0
-        }
-
-        def gained(j: Judgement) -> bool:
-            return j.points > usual.get((j.program.problem, j.program.question, j.program.name), j.points)
-
-        return self._rate(gained, lambda j: j.program.kind == "baseline")
+        """Of wrong programs that train networks, those that a seed gave all points."""
+        return self._rate(lambda j: j.passed, lambda j: j.program.kind == "baseline")
 
     @property
     def open(self) -> int:
@@ -482,7 +473,7 @@ def summary(tally: Tally) -> list[str]:
     ]
     if tally.lost_by_chance.of:
         lines.append(line("Points lost by chance, right programs that train networks", tally.lost_by_chance))
-        lines.append(line("Points gained by chance, wrong ones", tally.gained_by_chance))
+        lines.append(line("All points gained by chance, wrong ones", tally.gained_by_chance))
     if tally.open:
         lines.append(f"Open: {tally.open} mutants pass, and nothing says whether they are right.")
     return lines
@@ -532,7 +523,8 @@ def page(judgements: Sequence[Judgement]) -> str:
 
 CHANCE = """\
 Each was graded with so many seeds, which decide the first weights, the order of the images, dropout, and the
-hidden images themselves. A right program should never lose a point to chance, and a wrong one never gain one.
+hidden images themselves. A right program should never lose a point to chance, and a wrong one never get them
+all. What it gets is for what its network has learned all the same.
 """
 SEED_COLUMNS = (
     "question",
@@ -541,7 +533,7 @@ SEED_COLUMNS = (
     "fewest points",
     "most points",
     "of",
-    "lost or gained",
+    "lost some, or gained all",
     "at most",
 )
 

@@ -207,9 +207,9 @@ def judged(kind: programs.Kind, points: float, seed: int = 0, name: str = "") ->
 
 class TestChance:
     def test_points_that_a_seed_costs_or_gives(self) -> None:
-        """A right program may lose none, and a wrong one may have none more than it usually has."""
+        """A right program may lose none, and a wrong one may not have all."""
         right = [judged("reseeded", points, seed) for seed, points in enumerate((2.0, 2.0, 1.5))]
-        wrong = [judged("baseline", points, seed) for seed, points in enumerate((1.0, 0.5, 1.5, 1.0))]
+        wrong = [judged("baseline", points, seed) for seed, points in enumerate((1.0, 0.5, 2.0, 1.0))]
         tally = Tally([*right, *wrong])
         assert (tally.lost_by_chance.count, tally.lost_by_chance.of) == (1, 3)
         assert (tally.gained_by_chance.count, tally.gained_by_chance.of) == (1, 4)

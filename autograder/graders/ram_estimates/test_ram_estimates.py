@@ -133,6 +133,19 @@ NORM_PEAK = (
 FLAT_PEAK = ((20, 33, 3), [conv(8, 3), pool((2, 3), None), conv(30, 3, padding="same"), FLATTEN, DROPOUT])
 DENSE_NORM = ((24, 17, 3), [pool(3, 2, "same", "avg_pool"), FLATTEN, dense(40), BATCH_NORM, dense(3)])
 ONE_LAYER = ((31, 18, 3), [conv(5, 4, (3, 2))])
+POOLED = ((9, 14, 6), [GLOBAL_POOL, dense(3)])
+DEFAULTS = (
+    (27, 38, 3),
+    [
+        {"type": "conv", "filters": 7, "kernel_size": (3, 2)},
+        {"type": "max_pool"},
+        {"type": "conv", "filters": 64, "kernel_size": 3},
+        {"type": "avg_pool"},
+        FLATTEN,
+        dense(9),
+    ],
+)
+"""Its largest neighbours are the last convolution and pool: every default on the way decides their size."""
 
 
 def draw_network(rng):
@@ -697,7 +710,9 @@ def inference_in_mebibytes(input_shape, layers, dtype="float32"):
 
 
 @question.test
-@pytest.mark.parametrize(("input_shape", "layers"), [LECTURE, INPUT_PEAK, FAR_PEAKS, ONE_LAYER])
+@pytest.mark.parametrize(
+    ("input_shape", "layers"), [LECTURE, INPUT_PEAK, FAR_PEAKS, ONE_LAYER, POOLED, DEFAULTS]
+)
 def test_inference_finds_the_worst_moment(compare, input_shape, layers):
     """finds the two neighbours that are largest together, wherever they are"""
     compare(input_shape, layers)
@@ -853,7 +868,9 @@ def training_in_mebibytes(input_shape, layers, batch_size, dtype="float32"):
 
 
 @question.test
-@pytest.mark.parametrize(("network", "batch_size"), [(LECTURE, 50), (INPUT_PEAK, 7), (FAR_PEAKS, 1)])
+@pytest.mark.parametrize(
+    ("network", "batch_size"), [(LECTURE, 50), (INPUT_PEAK, 7), (FAR_PEAKS, 1), (DEFAULTS, 9)]
+)
 def test_training_keeps_everything(compare, network, batch_size):
     """keeps every image's activations, and the parameters once"""
     compare(*network, batch_size)
@@ -1042,7 +1059,7 @@ def power_of_two(input_shape, layers, memory_bytes, dtype="float32"):
 @question.test(points=0.5)
 @pytest.mark.parametrize(
     ("network", "batch_size", "spare"),
-    [(FAR_PEAKS, 6, 0), (FAR_PEAKS, 19, -1), (LECTURE, 13, 1), (ONE_LAYER, 1, 0)],
+    [(FAR_PEAKS, 6, 0), (FAR_PEAKS, 19, -1), (LECTURE, 13, 1), (ONE_LAYER, 1, 0), (DEFAULTS, 41, 0)],
 )
 def test_batch_to_the_last_byte(compare, network, batch_size, spare):
     """uses memory to its last byte, and not one byte more"""
