@@ -235,7 +235,7 @@ class RebuiltModels:
                 return reply
             except (Lost, Interrupted) as error:
                 self.close()
-                if alone:
+                if alone or _is_late(error):  # a clock runs for one question, whoever else is there
                     raise _explain(error, self.limits) from None
 
     def _build(self, number: int) -> tuple[Job, int]:
@@ -298,6 +298,10 @@ _ASKED = {
     "evaluate": "be evaluated (is it compiled, with its loss and metrics?)",
     "network": "be read",
 }
+
+
+def _is_late(error: Lost | Interrupted) -> bool:
+    return isinstance(error, Interrupted) or error.reason == "time"
 
 
 def _explain(error: Lost | Interrupted, limits: Limits) -> SubmissionError:
