@@ -149,7 +149,7 @@ def audit(wanted: Wanted, level: Level, jobs: int, kept: Path | None = None) -> 
             k = made[future]
             known[k] = future.result()
             if file:
-                file.write(json.dumps({"key": k} | known[k].to_json()) + "\n")
+                file.write(json.dumps({"key": k, "judgement": known[k].to_json()}) + "\n")
                 file.flush()
     return [known[k] for k in everything]
 
@@ -164,9 +164,13 @@ def key(program: Program) -> str:
 def _read(kept: Path, wanted: Collection[str]) -> dict[str, Judgement]:
     found = {}
     for line in kept.read_text(encoding="utf-8").splitlines() if kept.is_file() else []:
-        told = json.loads(line)
-        if (k := told.pop("key")) in wanted:
-            found[k] = _by_hand(Judgement(**told | {"program": Program(**told["program"])}))
+        try:
+            told = json.loads(line)
+            judgement = Judgement(**told["judgement"] | {"program": Program(**told["judgement"]["program"])})
+        except (ValueError, TypeError, KeyError):  # half a line, of an audit that was killed, or an older one
+            continue
+        if told["key"] in wanted:
+            found[told["key"]] = _by_hand(judgement)
     return found
 
 
@@ -253,6 +257,7 @@ def _decide(judgement: Judgement, question: Question, submission: Submission) ->
     for number, arguments in enumerate(domain(judgement.program.problem, question.name)):
         if (judgement.truth == "wrong" and not likely) or hangs >= HANGS:
             break
+        submission.forget()  # all these answers together are larger than a grader's may be
         try:
             answer = Replay(submission.call(question.name, *arguments))
         except StudentError as error:

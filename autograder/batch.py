@@ -148,7 +148,7 @@ def _grade(work: Work, problem: Problem, result: Result, on_training: Callable[[
         raise
     finally:
         submission.close()
-        submission.calls.clear()  # large arrays, which reference cycles of pytest's would keep for a while
+        submission.forget()
     result.questions = grading.questions
     result.notes += submission.stopped()
     result.seconds["student"] = round(submission.seconds, 4)

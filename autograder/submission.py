@@ -97,6 +97,10 @@ class Submission:
         self._reject_opaque(value, name)
         return value
 
+    def forget(self) -> None:
+        """Forget everything asked so far: it may be large, and reference cycles of pytest's keep it."""
+        self.calls.clear()
+
     def file(self, path: str) -> bytes:
         """Return what the student's code wrote to the file `path`, of which nothing is verified.
 
@@ -260,6 +264,11 @@ class SandboxSubmission(Submission):
         if self._lab is None:
             self._lab = Lab(self.sandbox, self.limits, self.seed)
         return self._lab
+
+    def forget(self) -> None:
+        """Forget everything asked so far, and how much was answered."""
+        super().forget()
+        self._answered.clear()
 
     def execute(self) -> None:
         """Run the notebook's cells, keeping what they show; never raises for what a student wrote."""

@@ -170,11 +170,13 @@ class TestKeeping:
         kept = tmp_path / "audit.jsonl"
         first = audit.audit(Few([IOU]), level, jobs=1, kept=kept)
         one, other = kept.read_text().splitlines()
-        assert json.loads(one)["truth"] == "right"
-        kept.write_text(one.replace("passed", "from the file") + "\n")
+        assert json.loads(one)["judgement"]["truth"] == "right"
+        kept.write_text(
+            one.replace("passed", "from the file") + "\n" + other[:40] + "\n"
+        )  # it was killed there
         again = audit.audit(Few([IOU]), level, jobs=1, kept=kept)
         assert [j.outcome for j in again] == ["from the file", first[1].outcome]
-        assert kept.read_text().splitlines()[1:] == [other]
+        assert kept.read_text().splitlines()[2:] == [other]
 
     def test_a_changed_grader_is_judged_anew(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         """Its judgements have other keys, as those of a changed program do."""

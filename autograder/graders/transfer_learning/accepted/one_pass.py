@@ -44,9 +44,8 @@ def train_head(model, train, valid):
     """Mirror half of the photos anew in each epoch, and slow down where validation no longer improves."""
     images, labels = train
     rng = np.random.default_rng(5)
-    model.compile(
-        keras.optimizers.AdamW(4e-3, weight_decay=1e-3), "sparse_categorical_crossentropy", ["accuracy"]
-    )
+    optimizer = keras.optimizers.AdamW(4e-3, weight_decay=1e-3)
+    model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
     slower = keras.callbacks.ReduceLROnPlateau(patience=2, factor=0.5)
     for epoch in range(11):
         mirrored = np.where(rng.random(len(images))[:, None, None, None] < 0.5, images[:, :, ::-1], images)
@@ -64,9 +63,8 @@ def unfreeze_top(model, n_layers):
         closed = from_the_top > n_layers or isinstance(layer, layers.BatchNormalization)
         layer.trainable = not closed
     rate = keras.ops.convert_to_numpy(model.optimizer.learning_rate) / 30
-    model.compile(
-        keras.optimizers.AdamW(float(rate)), keras.losses.SparseCategoricalCrossentropy(), ["accuracy"]
-    )
+    optimizer = keras.optimizers.AdamW(float(rate))
+    model.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(), metrics=["accuracy"])
     return model
 
 
