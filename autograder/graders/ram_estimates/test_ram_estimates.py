@@ -135,17 +135,20 @@ DENSE_NORM = ((24, 17, 3), [pool(3, 2, "same", "avg_pool"), FLATTEN, dense(40), 
 ONE_LAYER = ((31, 18, 3), [conv(5, 4, (3, 2))])
 POOLED = ((9, 14, 6), [GLOBAL_POOL, dense(3)])
 DEFAULTS = (
-    (27, 38, 3),
+    (27, 42, 3),
     [
         {"type": "conv", "filters": 7, "kernel_size": (3, 2)},
         {"type": "max_pool"},
-        {"type": "conv", "filters": 64, "kernel_size": 3},
+        {"type": "conv", "filters": 63, "kernel_size": 3},
         {"type": "avg_pool"},
         FLATTEN,
         dense(9),
     ],
 )
-"""Its largest neighbours are the last convolution and pool: every default on the way decides their size."""
+"""Its largest neighbours are the last convolution and pool: every default on the way decides their size.
+
+The dense layer has an odd number of inputs.
+"""
 
 
 def draw_network(rng):
@@ -721,7 +724,13 @@ def test_inference_finds_the_worst_moment(compare, input_shape, layers):
 @question.test
 @pytest.mark.parametrize(
     ("network", "dtype"),
-    [(NORM_PEAK, "float32"), (FLAT_PEAK, "float16"), (DENSE_NORM, "float64"), (INPUT_PEAK, "int8")],
+    [
+        (NORM_PEAK, "float32"),
+        (FLAT_PEAK, "float16"),
+        (DENSE_NORM, "float64"),
+        (INPUT_PEAK, "int8"),
+        (DEFAULTS, "uint8"),
+    ],
 )
 def test_inference_counts_every_layer_and_dtype(compare, network, dtype):
     """counts layers that keep the shape, and computes in the dtype that is asked for"""
@@ -879,7 +888,13 @@ def test_training_keeps_everything(compare, network, batch_size):
 @question.test
 @pytest.mark.parametrize(
     ("network", "batch_size", "dtype"),
-    [(NORM_PEAK, 12, "float32"), (FLAT_PEAK, 32, "float16"), (DENSE_NORM, 5, "float64")],
+    [
+        (NORM_PEAK, 12, "float32"),
+        (FLAT_PEAK, 32, "float16"),
+        (DENSE_NORM, 5, "float64"),
+        (INPUT_PEAK, 3, "int8"),
+        (DEFAULTS, 20, "uint8"),
+    ],
 )
 def test_training_counts_every_layer_and_dtype(compare, network, batch_size, dtype):
     """counts layers that keep the shape, and computes in the dtype that is asked for"""
@@ -1074,6 +1089,8 @@ def test_batch_to_the_last_byte(compare, network, batch_size, spare):
         (NORM_PEAK, 0.7, "float32"),
         (DENSE_NORM, -0.5, "float32"),
         (FAR_PEAKS, 5.3, "float64"),
+        (ONE_LAYER, 3.2, "int8"),
+        (DEFAULTS, 2.6, "uint8"),
     ],
 )
 def test_batch_in_any_dtype(compare, network, images, dtype):
