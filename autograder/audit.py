@@ -511,6 +511,10 @@ def page(judgements: Sequence[Judgement]) -> str:
     everything = Tally(judgements)
     parts = [INTRODUCTION, *(f"- {line}" for line in summary(everything)), "", "## By question", ""]
     parts.append(_table(COLUMNS, rows(judgements)))
+    judged = {(j.program.problem, j.program.question) for j in judgements}
+    asked = [(problem.name, name) for problem in catalog.problems() for name in grader.load(problem.name)]
+    if left := [name for problem, name in asked if (problem, name) not in judged]:
+        parts += [f"Not judged this time: {', '.join(left)}.", ""]
     if everything.lost_by_chance.of:
         parts += ["## Programs that train networks", "", CHANCE, _table(SEED_COLUMNS, _seed_rows(judgements))]
     by_hand = [j for j in judgements if j.program.kind == "mutant" and j.truth == "right" and j.evidence]
