@@ -183,10 +183,10 @@ def test_window_scores_are_those_of_patches_that_tensorflow_cuts(rng, build):
     """tf.image.extract_patches cuts the same windows, in rows and columns."""
     import tensorflow as tf
 
-    model = build(GRADER.draw_network(rng, ("conv",), [GRADER.dense(4, "softmax")]))
-    _, height, width, channels = model.input_shape
+    drawn = GRADER.draw_network(rng, ("conv",), [GRADER.dense(4, "softmax")])
+    model, (height, width, channels) = build(drawn), drawn.input_shape
     for stride, rows, columns in [(2, 3, 5), (3, 4, 2), (1, 1, 1)]:
-        image = GRADER.draw_image(rng, model, (rows - 1, columns - 1), stride)
+        image = GRADER.draw_image(rng, drawn, (rows - 1, columns - 1), stride)
         patches = tf.image.extract_patches(
             image[None], [1, height, width, 1], [1, stride, stride, 1], [1, 1, 1, 1], "VALID"
         )
