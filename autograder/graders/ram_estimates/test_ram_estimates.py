@@ -969,11 +969,13 @@ def test_optimizers(compare, n_params, optimizer):
 
 
 @question.test
-@pytest.mark.parametrize("draw", range(3))
-def test_optimizers_in_other_dtypes(compare, rng, draw):
+@pytest.mark.parametrize(
+    ("optimizer", "dtype"),
+    [("sgd", "float16"), ("momentum", "float64"), ("adam", "float16"), ("sgd", "int8"), ("adam", "uint8")],
+)
+def test_optimizers_in_other_dtypes(compare, rng, optimizer, dtype):
     """takes the dtype's bytes for each of them"""
-    dtype = ("float16", "float64", "float16")[draw]
-    compare(int(rng.integers(1_000, 1_000_000)), ("sgd", "momentum", "adam")[draw], dtype)
+    compare(int(rng.integers(1_000, 1_000_000)), optimizer, dtype)
 
 
 # --- max_batch_size ------------------------------------------------------------------------------------
@@ -1074,7 +1076,15 @@ def power_of_two(input_shape, layers, memory_bytes, dtype="float32"):
 @question.test(points=0.5)
 @pytest.mark.parametrize(
     ("network", "batch_size", "spare"),
-    [(FAR_PEAKS, 6, 0), (FAR_PEAKS, 19, -1), (LECTURE, 13, 1), (ONE_LAYER, 1, 0), (DEFAULTS, 41, 0)],
+    [
+        (FAR_PEAKS, 6, 0),
+        (FAR_PEAKS, 19, -1),
+        (LECTURE, 13, 1),
+        (ONE_LAYER, 1, 0),
+        (DEFAULTS, 41, 0),
+        (NORM_PEAK, 8, 0),
+        (NORM_PEAK, 9, -1),
+    ],
 )
 def test_batch_to_the_last_byte(compare, network, batch_size, spare):
     """uses memory to its last byte, and not one byte more"""
@@ -1097,6 +1107,10 @@ def test_batch_in_any_dtype(compare, network, images, dtype):
     """counts in the dtype that is asked for, and answers 0 where no image fits"""
     params, activations = memory_parts(*network, dtype)
     compare(*network, params + int(images * sum(activations)), dtype)
+    for spare in (0, -1):
+        compare(*network, params + 9 * sum(activations) + spare, dtype)
+    compare((1, 1, 2), [], 11, dtype)
+    compare((6, 7, 3), [], 0, dtype)
 
 
 @question.test(points=1)
