@@ -276,6 +276,12 @@ class Reference:
         assert of_part[0] == of_part[1]
         assert files_of(course) <= self.files
 
+    def kilobytes(self, name: str) -> int:
+        """Return what a result takes on a disk of 4 kB pages at most, its folder and a page to spare included."""
+        student, problem = name.split("/")
+        files = (self.course.results / student).glob(f"{problem}.*")
+        return 8 + sum(4 * (path.stat().st_size // 4096 + 1) for path in files)
+
     def _copy(self, folder: Path, *without: str) -> Course:
         root = folder / self.course.root.name  # its name is told in every result
 
@@ -475,9 +481,10 @@ def test_a_disk_that_cannot_be_written_loses_nothing(
     disk.run('mount --bind "$0" "$0" && mount -o remount,ro,bind "$0"', course.results)
     require_refused(grade(), "Read-only file system. Free some space or fix the permissions")
     disk.run('umount "$0"', course.results)
+    sizes = [reference.kilobytes(name) for name in PART]
     kept: list[dict[Path, int]] = [{}]
-    # Some results fit, then all of them but no gradebook, then a gradebook but not all pages.
-    for kilobytes in (64, 160, 600):
+    # Any one result fits, then all of them but no gradebook, then a gradebook but not all pages.
+    for kilobytes in (max(sizes), sum(sizes), 600):
         disk.leave_free(kilobytes)
         require_refused(grade(), "No space left on device", "database or disk is full")
         kept.append(written_at(course))
