@@ -217,23 +217,50 @@ Sandboxes = dict[tuple[Level, tuple[str, ...]], Sandbox]
 _sandboxes: Sandboxes = {}
 
 
-def warm_sandbox(
-    level: Level, imports: tuple[str, ...] = Needs.imports, like: Sandbox | None = None
-) -> Sandbox:
-    """Return this process's warm sandbox with `imports`, started by the first call."""
-    if (level, imports) not in _sandboxes:
-        on = runner.find() if "tensorflow" in imports else runner.CPU
-        _sandboxes[level, imports] = Sandbox(level, imports, on, like)
-    return _sandboxes[level, imports]
+def warm_sandbox(level: Level, imports: tuple[str, ...] = Needs.imports) -> Sandbox:
+    """Return this process's warm sandbox with `imports`, started by the first call.
+
+    Raises:
+        SandboxError: it can't be started on this level here.
+    """
+    found = _launch(level, imports)
+    found.wait()
+    return found
+
+
+def launch_sandboxes(kinds: Iterable[tuple[str, ...]], level: Level) -> Sandboxes:
+    """Begin to start sandboxes with such imports, and wait for none.
+
+    Returns:
+        Those that it started or that were started before; nothing where that failed. Whoever needs one asks
+        for it again, and hears why.
+    """
+    try:
+        return {(level, imports): _launch(level, imports) for imports in kinds}
+    except SandboxError:
+        return {}
 
 
 def start_sandboxes(kinds: Iterable[tuple[str, ...]], level: Level) -> Sandboxes:
     """Start sandboxes with such imports, for all workers of this machine together.
 
     Light problems come first and TensorFlow takes seconds to import, so only the lightest is waited for.
+
+    Raises:
+        SandboxError: they can't be started on this level here.
     """
     working = warm_sandbox(level)
-    return {(level, imports): warm_sandbox(level, imports, working) for imports in kinds}
+    for key, sandbox in list(_sandboxes.items()):
+        if not sandbox.has_walls_of(working):
+            _sandboxes.pop(key).close()
+    return {(level, imports): _launch(level, imports, working) for imports in kinds}
+
+
+def _launch(level: Level, imports: tuple[str, ...], like: Sandbox | None = None) -> Sandbox:
+    if (level, imports) not in _sandboxes:
+        on = runner.find() if "tensorflow" in imports else runner.CPU
+        _sandboxes[level, imports] = Sandbox(level, imports, on, like, wait=False)
+    return _sandboxes[level, imports]
 
 
 def use_sandboxes(shared: Sandboxes) -> None:
@@ -313,6 +340,11 @@ class Batch:
 
     reused: list[Result] = field(default_factory=list)
     waiting: list[Waiting] = field(default_factory=list)
+
+
+def imports_of(planned: Batch) -> set[tuple[str, ...]]:
+    """Return what the sandboxes have to import in which a batch is graded."""
+    return {needs_of(waiting.problem).imports for waiting in planned.waiting}
 
 
 def needs_of(problem: str) -> Needs:

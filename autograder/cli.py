@@ -22,6 +22,8 @@ from autograder.results import Result, write_atomically
 
 if TYPE_CHECKING:
     from autograder.audit import Judgement
+    from autograder.batch import Batch
+    from autograder.sandbox.isolation import Level
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -252,33 +254,58 @@ def grade_course(course: Course, submitted: Path, wanted: Grading, console: Cons
 
 def _grade_what_changed(course: Course, submitted: Path, wanted: Grading, console: Console) -> list[Result]:
     from autograder import batch, recorded, workers
+    from autograder.grader import Needs
     from autograder.progress import GradingProgress
 
     recorded.load_config(course)  # recording needs it: better to fail before grading
-    level, weaker_because = batch.choose_level(wanted.isolation, batch.warm_sandbox)
-    console.print(f"Isolation: {level}")
-    if weaker_because:
-        console.print(f"Warning: {weaker_because}", style="yellow", markup=False)
-    planned = batch.plan(course, submitted, wanted.problems, wanted.students, level, force=wanted.force)
-    results = list(planned.reused)
-    if planned.reused:
-        console.print(f"{len(planned.reused)} unchanged, {len(planned.waiting)} to grade")
-    if not planned.waiting:
-        return results
-    memory_mb = max(batch.needs_of(waiting.problem).limits.memory_mb for waiting in planned.waiting)
-    jobs = wanted.jobs or workers.default_jobs(memory_mb)
-    with GradingProgress(console, len(planned.waiting)) as progress:
+    supposed: Level = "process" if wanted.isolation == "process" else "strict"
+    with contextlib.ExitStack() as stack:
+        # Whether it works is known in a second. Meanwhile the class is looked through, and workers start.
+        batch.launch_sandboxes([Needs.imports], supposed)
+        planned = _plan(course, submitted, wanted, supposed)
+        progress = GradingProgress(console, len(planned.waiting))
+        pool = None
+        if planned.waiting and not wanted.scheduler:
+            begun = batch.launch_sandboxes(batch.imports_of(planned), supposed)
+            offered = workers.processes(_jobs(planned, wanted), progress.hear, begun, early=bool(begun))
+            pool = stack.enter_context(offered)
+        level, weaker_because = batch.choose_level(wanted.isolation, batch.warm_sandbox)
+        if level != supposed or not batch.warm_sandbox(level).worked_at_once:
+            stack.close()
+            planned, pool = _plan(course, submitted, wanted, level), None
+        console.print(f"Isolation: {level}")
+        if weaker_because:
+            console.print(f"Warning: {weaker_because}", style="yellow", markup=False)
+        results = list(planned.reused)
+        if planned.reused:
+            console.print(f"{len(planned.reused)} unchanged, {len(planned.waiting)} to grade")
+        if not planned.waiting:
+            return results
         if wanted.scheduler:
-            offered = workers.cluster(wanted.scheduler)
-        else:
-            imports = {batch.needs_of(waiting.problem).imports for waiting in planned.waiting}
-            offered = workers.processes(jobs, progress.hear, batch.start_sandboxes(imports, level))
-        with offered as pool, contextlib.closing(workers.grade_all(planned, pool)) as finished:
+            pool = stack.enter_context(workers.cluster(wanted.scheduler))
+        elif not pool:
+            sandboxes = batch.start_sandboxes(batch.imports_of(planned), level)
+            offered = workers.processes(_jobs(planned, wanted), progress.hear, sandboxes)
+            pool = stack.enter_context(offered)
+        with progress, contextlib.closing(workers.grade_all(planned, pool)) as finished:
             for graded in finished:
                 graded.write(course.results)
                 results.append(graded.result)
                 progress.finish(graded.result)
     return results
+
+
+def _jobs(planned: Batch, wanted: Grading) -> int:
+    from autograder import batch, workers
+
+    memory_mb = max(batch.needs_of(waiting.problem).limits.memory_mb for waiting in planned.waiting)
+    return min(wanted.jobs or workers.default_jobs(memory_mb), len(planned.waiting))
+
+
+def _plan(course: Course, submitted: Path, wanted: Grading, level: Level) -> Batch:
+    from autograder import batch
+
+    return batch.plan(course, submitted, wanted.problems, wanted.students, level, force=wanted.force)
 
 
 def _require_kept(course: Course, results: list[Result]) -> None:

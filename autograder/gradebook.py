@@ -447,10 +447,26 @@ class Page(HTMLExporter):
     ) -> tuple[str, dict[str, Any]]:
         resources = self._init_resources(resources)
         widgets = WidgetsDataTypeFilter(notebook_metadata=self._nb_metadata, parent=self, resources=resources)
-        self.register_filter("highlight_code", Highlight2HTML(pygments_lexer="python", parent=self))
+        self.register_filter("highlight_code", self._highlight)
         self.register_filter("filter_data_type", widgets)
         html, resources = TemplateExporter.from_notebook_node(self, nb, resources, **kw)
         return _IMAGE_WITHOUT_WORDS.sub(r'\g<0> alt="A picture that this cell shows"', html), resources
+
+    def _highlight(
+        self, source: str, language: str | None = None, metadata: Mapping[str, Any] | None = None
+    ) -> str:
+        """Return a cell's code in colours; a class has most of its cells in common."""
+        if language or "magics_language" in (metadata or {}):
+            return self._highlighter(source, language, metadata)
+        return self._remembering_highlighter(source)
+
+    @functools.cached_property
+    def _highlighter(self) -> Highlight2HTML:
+        return Highlight2HTML(pygments_lexer="python", parent=self)
+
+    @functools.cached_property
+    def _remembering_highlighter(self) -> Callable[[str], str]:
+        return functools.lru_cache(maxsize=1_000)(self._highlighter)
 
 
 _IMAGE_WITHOUT_WORDS = re.compile(r"<img\b(?![^>]*\salt=)")

@@ -37,7 +37,7 @@ import reprlib
 import sys
 import traceback
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Hashable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NoReturn
@@ -351,6 +351,31 @@ def question(
     return Question(name, float(points), tolerance, trained)
 
 
+def once(request: pytest.FixtureRequest, name: Hashable, make: Callable[[], Any]) -> Any:
+    """Return what `make` made, or raise what it raised, the first time in this grading.
+
+    Args:
+        request: pytest's, of any fixture.
+        name: what tells it from all else that is made once.
+
+    Raises:
+        SubmissionError: making it asked the submission, in vain.
+        Feedback: making it found fault.
+    """
+    made = request.session.stash.setdefault(_MADE, {})
+    if name not in made:
+        try:
+            made[name] = make()
+        except (SubmissionError, Feedback) as error:
+            made[name] = error
+    if isinstance(made[name], Exception):
+        raise made[name]
+    return made[name]
+
+
+_MADE = pytest.StashKey[dict[Hashable, Any]]()
+
+
 @functools.cache
 def load(problem: str) -> dict[str, Question]:
     """Import the grader of `problem` and return its questions by name, in order.
@@ -475,32 +500,41 @@ class Plugin:
             self.broken.append(report.longreprtext)
 
     @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_setup(self, item: pytest.Item) -> None:
-        item.stash[_FIRST_CALL] = len(self.given.calls) if self.given else 0
-        mark = item.get_closest_marker("check")
-        if mark and mark.args[0].question.name in self.ended:
-            raise self.ended[mark.args[0].question.name]
+    def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
+        """Run one test case of a submission.
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_makereport(
-        self, item: pytest.Item, call: pytest.CallInfo[None]
-    ) -> pytest.TestReport | None:
+        pytest's own way reports on the set-up, the call and the tear-down of each, which nobody reads here
+        and which takes longer than most calls of a student's function.
+        """
         mark = item.get_closest_marker("check")
-        if not mark or self.given is None or call.when == "collect":
+        if not mark or self.given is None:
             return None  # plain pytest reports as it always does
-        error = call.excinfo.value if call.excinfo else None
+        check, asked_before = mark.args[0], len(self.given.calls)
+        error = self.ended.get(check.question.name) or _run_case(item, nextitem)
         if isinstance(error, ConvGradeError):
             self.fault = error
-        if call.when == "call" or error:
-            if isinstance(error, NotAttempted | StudentTimeout | StudentCrash):
-                # The rest of the question is not asked: each try would cost its time again.
-                self.ended[mark.args[0].question.name] = error
-            calls = tuple(self.given.calls[item.stash[_FIRST_CALL] :])
-            self.attempts.setdefault(mark.args[0], []).append(Attempt(item.name, error, calls))
-        # Without pytest's own account of the failure, which takes it longer than the rest of grading.
-        return pytest.TestReport(
-            item.nodeid, item.location, {}, "failed" if error else "passed", None, call.when
-        )
+        if isinstance(error, NotAttempted | StudentTimeout | StudentCrash):
+            # The rest of the question is not asked: each try would cost its time again.
+            self.ended[check.question.name] = error
+        calls = tuple(self.given.calls[asked_before:])
+        self.attempts.setdefault(check, []).append(Attempt(item.name, error, calls))
+        return True
+
+
+def _run_case(item: pytest.Item, nextitem: pytest.Item | None) -> BaseException | None:
+    """Set a test case up, call it and tear it down, as `_pytest.runner` does; return what was raised."""
+    state = item.session._setupstate
+    try:
+        try:
+            state.setup(item)
+            item.runtest()
+        finally:
+            state.teardown_exact(nextitem)
+    except (KeyboardInterrupt, pytest.exit.Exception):
+        raise
+    except BaseException as error:
+        return error
+    return None
 
 
 def _check_of(item: pytest.Item) -> Check:
@@ -508,9 +542,6 @@ def _check_of(item: pytest.Item) -> Check:
     if mark is None:
         raise GraderError(f"{item.name} is a test of no question: decorate it with @question.test.")
     return mark.args[0]
-
-
-_FIRST_CALL = pytest.StashKey[int]()
 
 
 @dataclass(frozen=True)

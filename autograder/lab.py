@@ -112,7 +112,10 @@ class Lab:
         return copy.deepcopy(_remembered(function, args, lambda: self(function, *args)))
 
     def hold(self, network: Network) -> Model:
-        """Return a model that students can be given, and that is built here only if it is asked."""
+        """Return a model that students can be given, and that is built here only if it is asked.
+
+        A student who is given it again meets the same object, with whatever was done to it.
+        """
         return Model(HeldNetwork(self, network), 0)
 
     def ask_model(self, number: int, what: str, *arguments: Any) -> Any:

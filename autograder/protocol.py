@@ -292,36 +292,48 @@ def _take(arrays: list[np.ndarray | None], index: Any) -> np.ndarray:
 
 def send(sock: socket.socket, message: dict[str, Any], arrays: Sequence[np.ndarray] = ()) -> None:
     """Send one frame. `message` must be JSON; `arrays` are those its values refer to."""
+    for part in frame(message, arrays):
+        sock.sendall(part)
+
+
+def frame(message: dict[str, Any], arrays: Sequence[np.ndarray] = ()) -> list[bytes | memoryview]:
+    """Return one frame, in parts that are to be sent one after the other; arrays are not copied."""
     header = message | {"arrays": [[a.dtype.name, list(a.shape)] for a in arrays]}
     payload = json.dumps(header).encode()
     if len(payload) > MAX_HEADER:
         raise ProtocolError("message too large")
-    sock.sendall(struct.pack("<I", len(payload)) + payload)
-    for array in arrays:
-        if array.size:
-            sock.sendall(array.reshape(-1).view(np.uint8).data)
+    raw = [array.reshape(-1).view(np.uint8).data for array in arrays if array.size]
+    return [struct.pack("<I", len(payload)) + payload, *raw]
 
 
-def receive(sock: socket.socket) -> tuple[dict[str, Any], list[np.ndarray]]:
+def receive(
+    sock: socket.socket, wait_on: Callable[[], bool] = lambda: False
+) -> tuple[dict[str, Any], list[np.ndarray]]:
     """Receive one frame.
+
+    Args:
+        wait_on: is asked whenever the frame is not whole yet; where the socket has a timeout that ran out,
+            it says whether to wait once more.
 
     Raises:
         ProtocolError: the bytes are not a frame, or are larger than the caps above.
         EOFError: the other side is gone.
         TimeoutError: the socket has a timeout, and it ran out.
     """
-    (length,) = struct.unpack("<I", _receive_exactly(sock, 4))
+    (length,) = struct.unpack("<I", _receive_exactly(sock, 4, wait_on))
     if length > MAX_HEADER:
         raise ProtocolError("message too large")
     try:
-        message = json.loads(_receive_exactly(sock, length))
+        message = json.loads(_receive_exactly(sock, length, wait_on))
         announced = _items(message.pop("arrays"))
         layouts = [_layout(dtype, shape) for dtype, shape in announced]
     except (ValueError, RecursionError, TypeError, AttributeError, KeyError) as error:
         raise ProtocolError(f"malformed message: {type(error).__name__}") from error
     if len(layouts) > MAX_NODES or sum(size for _, _, size in layouts) > MAX_ARRAYS:
         raise ProtocolError("arrays too large")
-    return message, [_array(_receive_exactly(sock, size), dtype, shape) for dtype, shape, size in layouts]
+    return message, [
+        _array(_receive_exactly(sock, size, wait_on), dtype, shape) for dtype, shape, size in layouts
+    ]
 
 
 def _layout(dtype: Any, shape: Any) -> tuple[np.dtype, tuple[int, ...], int]:
@@ -342,12 +354,19 @@ def _array(data: bytearray, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarr
     return array.view(np.uint8).astype(bool) if dtype.kind == "b" else array
 
 
-def _receive_exactly(sock: socket.socket, size: int) -> bytearray:
+def _receive_exactly(sock: socket.socket, size: int, wait_on: Callable[[], bool]) -> bytearray:
     buffer = bytearray(size)
     view = memoryview(buffer)
     while view:
-        received = sock.recv_into(view, min(len(view), 2**20))
+        try:
+            received = sock.recv_into(view, min(len(view), 2**20))
+        except TimeoutError:
+            if not wait_on():
+                raise
+            continue
         if not received:
             raise EOFError("the other side closed the connection")
         view = view[received:]
+        if view:
+            wait_on()
     return buffer

@@ -23,7 +23,7 @@ from autograder.errors import (
     SubmissionError,
     Unreadable,
 )
-from autograder.lab import Lab, LocalLab, RebuiltModels, stand_in
+from autograder.lab import HeldNetwork, Lab, LocalLab, RebuiltModels, stand_in
 from autograder.models import Model, Network
 from autograder.notebook import SKIPPED_TAGS
 from autograder.sandbox.host import Interrupted, Job, Limits, Lost, Sandbox
@@ -257,6 +257,7 @@ class SandboxSubmission(Submission):
     _answered: dict[str, int] = field(default_factory=dict)
     _lab: Lab | None = None
     _rebuilt: RebuiltModels | None = None
+    _given: list[Network] = field(default_factory=list)
 
     @property
     def lab(self) -> Lab:
@@ -307,6 +308,7 @@ class SandboxSubmission(Submission):
                 )
             self._starts += 1
             self._job = self.sandbox.job(self.limits, self.seed)
+            self._given.clear()
             for name, content in self.files.items():
                 self._job.put_file(name, content)
             for position, cell in enumerate(self.notebook.cells):
@@ -357,9 +359,13 @@ class SandboxSubmission(Submission):
         if trains:
             self.on_training(function)
         with self.sandbox.runner.turn() if trains else contextlib.nullcontext():
-            value = self._ask(
-                function, lambda job: job.call(function, args, kwargs, self.cpu_limit, self._stand_in)
-            )
+            try:
+                value = self._ask(
+                    function, lambda job: job.call(function, args, kwargs, self.cpu_limit, self._stand_in)
+                )
+            except SubmissionError:
+                self._given.clear()  # it may have ended before it had them
+                raise
         # Asked all the same, since another cell may define what the released one left open.
         if value is None and function in self.untouched:
             raise NotAttempted(f"`{function}` is still as it was handed out.")
@@ -379,7 +385,20 @@ class SandboxSubmission(Submission):
         if isinstance(value, Model) and isinstance(value.home, StudentModels):
             self.require(value.home.job)
             return value.number
+        if isinstance(value, Model) and isinstance(value.home, HeldNetwork):
+            return self._give(value.home.network)
         return stand_in(value)
+
+    def _give(self, network: Network) -> dict[str, Any]:
+        """Return what a network that the grader holds is sent as: whole once, and then by its number.
+
+        Building it takes the student's process longer than most answers.
+        """
+        for number, given in enumerate(self._given):
+            if given is network:
+                return {"given": number}
+        self._given.append(network)
+        return {"config": network.config, "weights": network.weights, "given": len(self._given) - 1}
 
     def require(self, job: Job) -> None:
         """Make sure that the models of `job` are still there.

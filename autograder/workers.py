@@ -138,21 +138,35 @@ def _end_with(lifeline: Connection) -> None:
 
 @contextmanager
 def processes(
-    jobs: int, hear: Hear = lambda news: None, sandboxes: batch.Sandboxes | None = None
+    jobs: int,
+    hear: Hear = lambda news: None,
+    sandboxes: batch.Sandboxes | None = None,
+    early: bool = False,
 ) -> Iterator[Pool]:
     """Offer `jobs` processes of this machine.
 
     Args:
         hear: is told what the processes are doing, from a thread of its own.
         sandboxes: what all of them grade in; otherwise each starts its own.
+        early: whether they begin at once to import what they need, before there is work for them.
     """
     heard, reports = multiprocessing.Pipe(duplex=False)
     listener = threading.Thread(target=_listen, args=(heard, hear), daemon=True)
     listener.start()
+    shared = sandboxes or {}
+    begun = [Processes(jobs, _prepare, reports, shared)] if early else []
+    for executor in begun:
+        for _ in range(jobs):
+            executor.submit(os.getpid)  # which starts one
+
+    def start(slots: int) -> Executor:
+        return begun.pop() if begun else Processes(slots, _prepare, reports, shared)
+
     try:
-        shared = sandboxes or {}
-        yield Pool(jobs, lambda slots: Processes(slots, _prepare, reports, shared), _grade_and_tell)
+        yield Pool(jobs, start, _grade_and_tell)
     finally:
+        for executor in begun:
+            executor.shutdown(wait=False)
         reports.send_bytes(b"null")
         listener.join()
         heard.close()

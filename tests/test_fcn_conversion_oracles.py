@@ -16,7 +16,6 @@ QUESTIONS = load("fcn_conversion")
 GRADER = sys.modules["autograder_graders_fcn_conversion"]
 PLANS = {
     "one dense layer": GRADER.ONE_DENSE_LAYER,
-    "larger images": GRADER.LARGER_IMAGES,
     "several dense layers": GRADER.SEVERAL_DENSE_LAYERS,
     "other networks": GRADER.OTHER_NETWORKS,
 }

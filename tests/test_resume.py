@@ -277,7 +277,7 @@ class Reference:
         assert files_of(course) <= self.files
 
     def kilobytes(self, name: str) -> int:
-        """Return what a result takes on a disk of 4 kB pages at most, its folder and a page to spare included."""
+        """Return what a result takes at most on a disk of 4 kB pages, with its folder and one to spare."""
         student, problem = name.split("/")
         files = (self.course.results / student).glob(f"{problem}.*")
         return 8 + sum(4 * (path.stat().st_size // 4096 + 1) for path in files)

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -29,6 +29,12 @@ MAX_OUTPUT, MAX_OUTPUTS = 16 * 2**20, 1_000
 """Bytes and number of output frames that one cell may send before its process counts as flooding."""
 _HOST_PATIENCE = 20
 """Seconds that the host waits longer than the watcher should."""
+_QUICK_SECONDS, _QUICK_BYTES = 0.02, 2**15
+"""What a request takes, and how large it is, at most, if the watcher is not to hear of it.
+
+Most calls are answered in a millisecond, and to wake another process twice for each takes as long again. A
+socket's buffer takes that much, so that sending it waits for nobody.
+"""
 
 
 @dataclass(frozen=True)
@@ -90,16 +96,14 @@ class CellRun:
     interrupted: bool = False
 
 
-Started = tuple[socket.socket, subprocess.Popen]
-
-
 class Sandbox:
     """One warm process that forks an isolated process for every job.
 
     The processes of a pool that are handed one as they are started share it; it ends with whom it is from.
 
     Args:
-        like: one that works here. This one gets the same walls, and is not waited for: its first job is.
+        like: one whose walls this one gets. It is not waited for: its first job is.
+        wait: whether to wait until it works; otherwise `wait` has to be called before its first job.
 
     Raises:
         SandboxError: it can't be started on this level here.
@@ -111,80 +115,126 @@ class Sandbox:
         imports: tuple[str, ...] = ("numpy",),
         runner: Runner = CPU,
         like: Sandbox | None = None,
+        wait: bool = True,
     ) -> None:
         self.level = level
         self.runner = runner
+        self._imports = imports
         # The strict level leaves nothing on this disk, not even where its end is a kill.
         self._folder = Path(tempfile.mkdtemp(prefix="convgrade-")) if level == "process" else None
-        began = time.perf_counter()
-        self._awaited = like is None
         self._bwrap = ""
-        self._process: subprocess.Popen | None
+        self._untried = iter([like._bwrap] if like else isolation.find_bwrap())
+        self._failures: list[str] = []
+        self._process: subprocess.Popen | None = None
+        self._log: IO[bytes] | None = None
+        self._greeted = False
+        self._began = time.perf_counter()
+        self.start_seconds = 0.0
         try:
-            self._control, self._process = self._start(imports, like)
+            if self._folder:
+                isolation.copy_engine(self._folder)
+                self._launch(isolation.process_command, str(self._folder))
+            else:
+                self._try_next_bwrap()
         except BaseException:
             self._remove_folder()
             raise
-        self.start_seconds = time.perf_counter() - began
+        if wait and like is None:
+            self.wait()
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what another process needs to use it; the socket goes to children at their start only."""
-        return vars(self) | {"_process": None}
+        return vars(self) | {"_process": None, "_log": None, "_untried": iter(())}
 
-    def _start(self, imports: tuple[str, ...], like: Sandbox | None) -> Started:
-        if self._folder:
-            isolation.copy_engine(self._folder)
-            return self._launch(isolation.process_command, self._folder, imports)
-        failures = []
-        for self._bwrap in [like._bwrap] if like else isolation.find_bwrap():
+    def has_walls_of(self, other: Sandbox) -> bool:
+        """Say whether it was started in the same way."""
+        return (self.level, self._bwrap) == (other.level, other._bwrap)
+
+    @property
+    def worked_at_once(self) -> bool:
+        """Whether it is still the process that was started first, which others may have been handed."""
+        return not self._failures
+
+    def wait(self) -> None:
+        """Wait until it is known to work, with another bubblewrap where the first one does not.
+
+        Another process's is not waited for: only who started it is told.
+
+        Raises:
+            SandboxError: it does not.
+        """
+        while self._process and not self._greeted:
             try:
-                return self._launch(isolation.strict_command, self._bwrap, imports)
+                self._greet()
             except SandboxError as error:
-                failures.append(f"{self._bwrap}: {error}")
+                if self._folder:
+                    self._remove_folder()
+                    raise
+                self._failures.append(f"{self._bwrap}: {error}")
+                self._try_next_bwrap()
+        self.start_seconds = self.start_seconds or time.perf_counter() - self._began
+
+    def _try_next_bwrap(self) -> None:
+        for bwrap in self._untried:
+            self._bwrap = bwrap
+            try:
+                return self._launch(isolation.strict_command, bwrap)
+            except SandboxError as error:
+                self._failures.append(f"{bwrap}: {error}")
         raise SandboxError(
             "The strict sandbox can't start: "
-            + ("; ".join(failures) or "there is no bubblewrap")
+            + ("; ".join(self._failures) or "there is no bubblewrap")
             + ". 'convgrade doctor' says what to do."
         )
 
-    def _launch(self, command: Any, where: Any, imports: tuple[str, ...]) -> Started:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    def _launch(self, command: Callable[[Any, str, Runner], list[str]], where: str) -> None:
+        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         settings = {
             "control_fd": theirs.fileno(),
-            "imports": imports,
+            "imports": self._imports,
             "isolation": self.level,
             "device": self.runner.device,
         }
-        with tempfile.TemporaryFile() as log:
-            try:
-                process = subprocess.Popen(
-                    command(where, json.dumps(settings), self.runner),
-                    env=isolation.environment(str(self._folder), self.runner) if self._folder else {},
-                    pass_fds=[theirs.fileno()],
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    cwd=self._folder or "/",
-                    start_new_session=True,
-                )
-            except OSError as error:
-                ours.close()
-                raise SandboxError(str(error)) from error
-            finally:
-                theirs.close()
-            if not self._awaited:
-                return ours, process
-            ours.settimeout(START_SECONDS)
-            try:
-                greeting = ours.recv(4096)
-            except OSError:
-                greeting = b""
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115, it is closed when what it says is known
+        try:
+            self._process = subprocess.Popen(
+                command(where, json.dumps(settings), self.runner),
+                env=isolation.environment(str(self._folder), self.runner) if self._folder else {},
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=self._log,
+                stderr=self._log,
+                cwd=self._folder or "/",
+                start_new_session=True,
+            )
+        except OSError as error:
+            self._control.close()
+            self._log.close()
+            raise SandboxError(str(error)) from error
+        finally:
+            theirs.close()
+
+    def _greet(self) -> None:
+        """Wait for the warm process's greeting.
+
+        Raises:
+            SandboxError: it does not work; it is gone then.
+        """
+        assert self._process is not None
+        assert self._log is not None
+        self._control.settimeout(START_SECONDS)
+        try:
+            greeting = self._control.recv(4096)
+        except OSError:
+            greeting = b""
+        with self._log as log:
             if greeting == b"ready":
-                ours.settimeout(None)
-                return ours, process
-            process.kill()
-            process.wait()
-            ours.close()
+                self._control.settimeout(None)
+                self._greeted = True
+                return
+            self._process.kill()
+            self._process.wait()
+            self._control.close()
             log.seek(0)
             said = log.read()[-2000:].decode(errors="replace").strip().splitlines()
         raise SandboxError(greeting.decode() or (said[-1] if said else "it ended without a word"))
@@ -223,13 +273,15 @@ class Sandbox:
         if self._process is None:
             self._control.close()
             return
-        if not self._awaited:
+        if not self._greeted:
             if select.select([self._control], [], [], 0)[0]:
                 with contextlib.suppress(OSError):  # it may have ended
                     self._control.recv(4096)
             else:
                 self._process.kill()  # it imports still, and has forked nothing
         self._control.close()
+        if self._log:
+            self._log.close()
         try:
             self._process.wait(10)
         except subprocess.TimeoutExpired:
@@ -246,6 +298,45 @@ class Sandbox:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+class _Clock:
+    """The watcher's clock for one request, which starts only where the reply is not there at once.
+
+    Args:
+        limit: seconds of processor time and of wall-clock time.
+    """
+
+    def __init__(
+        self, control: socket.socket, channel: socket.socket, request: int, limit: tuple[float, float]
+    ) -> None:
+        self.started = False
+        self._control = control
+        self._channel = channel
+        self._request = request
+        self._cpu, self._wall = limit
+        self._began = time.perf_counter()
+        channel.settimeout(_QUICK_SECONDS)
+
+    def start(self) -> None:
+        """Have the watcher keep the limits from here on."""
+        self.started = True
+        self._channel.settimeout(self._wall + _HOST_PATIENCE)
+        order = {"id": self._request, "wall": self._wall, "cpu": self._cpu}
+        self._control.send(json.dumps(order).encode())
+
+    def start_if_late(self) -> bool:
+        """Start it where it is time to; say whether the reply may still be waited for."""
+        if self.started:
+            return False
+        if time.perf_counter() - self._began >= _QUICK_SECONDS:
+            self.start()
+        return True
+
+    def stop(self) -> None:
+        """Stop it, since the reply is there."""
+        if self.started:
+            self._control.send(b"{}")
 
 
 class Job:
@@ -367,25 +458,29 @@ class Job:
             raise Lost("exit")
         self._next_id += 1
         began = time.perf_counter()
-        cpu, wall = self._limits.of_one_call(cpu_seconds)
-        clock = {"id": self._next_id, "wall": wall, "cpu": cpu}
-        self._channel.settimeout(wall + _HOST_PATIENCE)
+        clock = _Clock(self._control, self._channel, self._next_id, self._limits.of_one_call(cpu_seconds))
         try:
-            self._control.send(json.dumps(clock).encode())
-            protocol.send(self._channel, message | {"id": self._next_id}, arrays)
-            reply, out = self._receive_reply(outputs)
-            self._control.send(b"{}")
+            parts = protocol.frame(message | {"id": self._next_id}, arrays)
+            if sum(map(len, parts)) > _QUICK_BYTES:
+                clock.start()
+            for part in parts:
+                self._channel.sendall(part)
+            reply, out = self._receive_reply(outputs, clock)
+            clock.stop()
         except (OSError, EOFError, protocol.ProtocolError) as error:
             broken = isinstance(error, protocol.ProtocolError)
             raise self._lost("protocol" if broken else None) from error
         finally:
             self.student_seconds += time.perf_counter() - began
-        return reply, out, self._was_interrupted()
+        return reply, out, clock.started and self._was_interrupted()
 
-    def _receive_reply(self, outputs: list[dict[str, Any]] | None) -> tuple[dict[str, Any], list[Any]]:
+    def _receive_reply(
+        self, outputs: list[dict[str, Any]] | None, clock: _Clock
+    ) -> tuple[dict[str, Any], list[Any]]:
         received, bytes_received = 0, 0
         while True:
-            message, arrays = protocol.receive(self._channel)
+            message, arrays = protocol.receive(self._channel, clock.start_if_late)
+            clock.start_if_late()
             kind = message.get("is")
             if kind == "output":
                 received += 1

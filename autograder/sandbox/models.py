@@ -22,6 +22,7 @@ class Models:
 
     def __init__(self) -> None:
         self._known: list[Any] = []
+        self._given: dict[int, Any] = {}
 
     def name(self, value: Any) -> int | None:
         """Return the number that stands for `value`, or None where it is no Keras model."""
@@ -35,10 +36,19 @@ class Models:
         return len(self._known) - 1
 
     def find(self, value: Any) -> Any:
-        """Return the model that a number, or a config with weights, stands for."""
+        """Return the model that a number, or a config with weights, stands for.
+
+        One that comes with the number of a gift is kept, and next time that number is all that comes.
+        """
         if isinstance(value, int):
             return self._known[value]
-        return build(value["config"], value["weights"])
+        gift = value.get("given")
+        if "config" not in value:
+            return self._given[gift]
+        model = build(value["config"], value["weights"])
+        if gift is not None:
+            self._given[gift] = model
+        return model
 
     def answer(self, number: int, what: str, arguments: tuple) -> Any:
         """Answer one question about a model with plain values."""

@@ -11,6 +11,7 @@ from autograder.errors import SubmissionError
 
 NEEDS = grader.KERAS
 
+
 # --- Folding a dense layer's kernel, rightly and wrongly -----------------------------------------------
 
 
@@ -706,12 +707,38 @@ def told_by_scores(asked):
 
 
 @dataclass(frozen=True)
+class Converted:
+    """A drawn network, as it was given to the student, and what they made of it, built again."""
+
+    drawn: Drawn
+    given: models.Network
+    built: models.Model
+
+
+def convert_drawn(submission, lab, rng, plans, functional=False):
+    """Have drawn networks converted.
+
+    Args:
+        plans: for each network its trunk and its head, and what is of no matter here.
+        functional: give networks that are functional models, not sequential ones.
+    """
+    converted = []
+    for trunk, head, *_ in plans:
+        drawn = draw_network(rng, trunk, head)
+        network = lab.once(as_functional, drawn.network()) if functional else drawn.network()
+        model = submission.to_fully_convolutional(network)
+        if not isinstance(model, models.Model):
+            grader.fail(f"the answer is {answers.describe(model)}, where a Keras model is expected")
+        converted.append(Converted(drawn, network, model.rebuilt()))
+    return converted
+
+
+@dataclass(frozen=True)
 class Asked:
-    """A drawn network that was converted, and what came of it.
+    """A converted network and what it makes of some images.
 
     Attributes:
-        built: what the student made of it, built again.
-        scores: what that gives for some images.
+        scores: what it gives.
         maps: the last maps of the drawn network's trunk for the same images.
         want: what the drawn network gives for their windows.
     """
@@ -723,30 +750,24 @@ class Asked:
     want: np.ndarray
 
 
-def judge(submission, lab, rng, plans, functional=False):
-    """Have drawn networks converted, and compare each with the slow sliding window.
+def judge(lab, rng, converted, sizes):
+    """Compare each converted network with the slow sliding window.
 
     Args:
-        plans: for each network its trunk, its head, and how many strides larger than it the images are.
-        functional: give networks that are functional models, not sequential ones.
+        sizes: how many strides larger than each network its images are.
     """
     asked = []
-    for trunk, head, more in plans:
-        drawn = draw_network(rng, trunk, head)
-        network = lab.once(as_functional, drawn.network()) if functional else drawn.network()
-        images = drawn.draw_images(rng, more)
-        model = submission.to_fully_convolutional(network)
-        if not isinstance(model, models.Model):
-            grader.fail(f"the answer is {answers.describe(model)}, where a Keras model is expected")
-        built = model.rebuilt()
+    for case, more in zip(converted, sizes, strict=True):
+        images = case.drawn.draw_images(rng, more)
         try:
-            scores = built.predict(images)
+            scores = case.built.predict(images)
         except SubmissionError:
-            slip = told_by_layers(built, drawn)
+            slip = told_by_layers(case.built, case.drawn)
             if slip:
                 conversion.blame(slip)
             raise
-        asked.append(Asked(drawn, built, scores, *lab.once(watch, network, images, drawn.stride)))
+        seen = lab.once(watch, case.given, images, case.drawn.stride)
+        asked.append(Asked(case.drawn, case.built, scores, *seen))
     found = [answers.difference(case.scores, case.want, TOLERANCE) for case in asked]
     if any(found):
         signs = [told_by_layers(case.built, case.drawn) for case in asked]
@@ -766,19 +787,13 @@ DROPOUT = ("Dropout", {"rate": 0.5})
 
 
 ONE_DENSE_LAYER = [
-    (("conv", "pool", "conv"), [dense(4, "softmax")], (0, 0)),
-    (("conv", "mean"), [dense(3, "tanh")], (0, 0)),
-    (("conv", "conv", "pool"), [dense(5)], (0, 0)),
-]
-LARGER_IMAGES = [
     (("conv", "pool", "conv", "pool"), [dense(3, "softmax")], (1, 3)),
-    (("conv", "pool"), [dense(5, "sigmoid")], (4, 2)),
+    (("conv", "mean"), [dense(5, "sigmoid")], (4, 2)),
     (("pool", "conv"), [dense(4)], (2, 3)),
 ]
 SEVERAL_DENSE_LAYERS = [
     (("conv", "pool"), [dense(6, "relu"), DROPOUT, dense(4, "softmax")], (2, 1)),
     (("conv", "mean"), [DROPOUT, dense(5, "tanh"), dense(6, "relu"), dense(3)], (1, 3)),
-    (("conv", "pool", "conv"), [dense(4, "sigmoid"), DROPOUT, dense(5, "tanh")], (3, 2)),
 ]
 OTHER_NETWORKS = [
     (
@@ -791,37 +806,44 @@ OTHER_NETWORKS = [
         [dense(5, "tanh", use_bias=False), dense(3), ("Activation", {"activation": "sigmoid"})],
         (3, 1),
     ),
-    (
-        ("norm", "conv", "strided"),
-        [dense(4), ("Activation", {"activation": "relu"}), dense(6, "softmax")],
-        (2, 3),
-    ),
 ]
 """What is drawn: the trunk, the head, and how many strides larger than the network the images are."""
 
 
+def sizes_of(plans):
+    return [more for *_, more in plans]
+
+
+@pytest.fixture
+def plain(request, submission, lab, rng):
+    """The networks with one dense layer, converted; two checks ask them."""
+    return grader.once(request, "plain", lambda: convert_drawn(submission, lab, rng, ONE_DENSE_LAYER))
+
+
 @conversion.test(points=1.5)
-def test_own_size(submission, lab, rng):
+def test_own_size(lab, rng, plain):
     """gives the network's own numbers at its own size, where there is one place: (N, 1, 1, U)"""
-    judge(submission, lab, rng, ONE_DENSE_LAYER)
+    judge(lab, rng, plain, [(0, 0)] * len(plain))
 
 
 @conversion.test(points=1.5)
-def test_larger_images(submission, lab, rng):
+def test_larger_images(lab, rng, plain):
     """gives on larger images what the network says of each window, at its own place"""
-    judge(submission, lab, rng, LARGER_IMAGES)
+    judge(lab, rng, plain, sizes_of(ONE_DENSE_LAYER))
 
 
 @conversion.test(points=1)
 def test_several_dense_layers(submission, lab, rng):
     """converts every dense layer, each with its activation; dropout between them drops nothing"""
-    judge(submission, lab, rng, SEVERAL_DENSE_LAYERS)
+    converted = convert_drawn(submission, lab, rng, SEVERAL_DENSE_LAYERS)
+    judge(lab, rng, converted, sizes_of(SEVERAL_DENSE_LAYERS))
 
 
 @conversion.test(points=1)
 def test_other_networks(submission, lab, rng):
     """converts functional models, with activations as layers, batch normalisation, strides, no biases"""
-    judge(submission, lab, rng, OTHER_NETWORKS, functional=True)
+    converted = convert_drawn(submission, lab, rng, OTHER_NETWORKS, functional=True)
+    judge(lab, rng, converted, sizes_of(OTHER_NETWORKS))
 
 
 # --- fcn_output_size -----------------------------------------------------------------------------------
@@ -985,12 +1007,23 @@ def draw_image(rng, drawn, steps, stride):
     return rng.normal(size=size).astype("float32")
 
 
+@pytest.fixture
+def scored(request, lab, rng):
+    """A network whose windows are scored, and how it was drawn; every case asks the same."""
+
+    def draw():
+        drawn = draw_network(rng, ("conv",), [dense(4, "softmax")])
+        return lab.hold(drawn.network()), drawn
+
+    return grader.once(request, "scored", draw)
+
+
 @question.test(points=1)
 @pytest.mark.parametrize(("steps", "stride"), [((2, 4), 2), ((3, 1), 3), ((1, 2), 5)])
-def test_every_window_at_its_place(compare, lab, rng, steps, stride):
+def test_every_window_at_its_place(compare, rng, scored, steps, stride):
     """scores every window, in rows and columns like the image's own"""
-    drawn = draw_network(rng, ("conv",), [dense(4, "softmax")])
-    compare(lab.hold(drawn.network()), draw_image(rng, drawn, steps, stride), stride)
+    model, drawn = scored
+    compare(model, draw_image(rng, drawn, steps, stride), stride)
 
 
 @question.test(points=1)

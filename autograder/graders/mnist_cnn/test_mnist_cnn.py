@@ -12,7 +12,7 @@ import pytest
 
 from autograder import answers, grader, models
 from autograder.datasets import digits
-from autograder.errors import StudentError, SubmissionError, Unreadable
+from autograder.errors import StudentError, Unreadable
 
 NEEDS = grader.KERAS
 
@@ -28,21 +28,6 @@ READS_MOST = 0.70
 CONVOLUTIONAL = 0.80
 
 # --- Models of students, built again -------------------------------------------------------------------
-
-MADE = pytest.StashKey[dict]()
-
-
-def once(request, name, make):
-    """Return what `make` returns, or raise what it raises, without doing it twice in one grading."""
-    made = request.session.stash.setdefault(MADE, {})
-    if name not in made:
-        try:
-            made[name] = make()
-        except (SubmissionError, grader.Feedback) as error:
-            made[name] = error
-    if isinstance(made[name], Exception):
-        raise made[name]
-    return made[name]
 
 
 def require_model(answer):
@@ -277,7 +262,7 @@ def built(request, submission):
             building.blame("dense_only")
         return model
 
-    return once(request, "built", build)
+    return grader.once(request, "built", build)
 
 
 @building.test(points=1)
@@ -540,7 +525,7 @@ def trained(request, submission, rng):
         hidden = digits.freshly_perturbed(splits.hidden, rng)
         return Trained(model, names, prepared(hidden.images), names[hidden.labels])
 
-    return once(request, "trained", train)
+    return grader.once(request, "trained", train)
 
 
 def require_digit_cnn(model):
@@ -1005,7 +990,7 @@ def reloaded(request, submission, lab, rng, tmp_path, monkeypatch):
                 files[ending] = submission.file(stem + ending)
         return Reloaded(given, answer, again, files)
 
-    return once(request, "reloaded", save_and_reload)
+    return grader.once(request, "reloaded", save_and_reload)
 
 
 def read_archive(content):

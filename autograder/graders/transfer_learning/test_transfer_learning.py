@@ -10,7 +10,6 @@ import pytest
 
 from autograder import grader, models
 from autograder.datasets import backbone, photos
-from autograder.errors import SubmissionError
 
 NEEDS = grader.KERAS
 
@@ -35,19 +34,6 @@ UNFROZEN = 20
 """Layers at the top of the backbone that `fine_tune` may train; batch norms among them stay frozen."""
 
 
-def once(request, name, make):
-    """Return what `make` made, or raise what it raised, the first time in this grading."""
-    made = request.session.stash.setdefault(MADE, {})
-    if name not in made:
-        try:
-            made[name] = make()
-        except (SubmissionError, grader.Feedback) as error:
-            made[name] = error
-    if isinstance(made[name], Exception):
-        raise made[name]
-    return made[name]
-
-
 def kept(name, make):
     """Return what `make` made the first time in this process; it must be the same for every submission."""
     if name not in KEPT:
@@ -55,7 +41,6 @@ def kept(name, make):
     return KEPT[name]
 
 
-MADE = pytest.StashKey[dict]()
 KEPT = {}
 
 
@@ -449,7 +434,7 @@ def built(request, submission, lab):
         model = model_of(submission.build_transfer_model(small, n_classes)).rebuilt()
         return TransferModel.read(model, small, n_classes)
 
-    return once(request, ("built", request.param), make)
+    return grader.once(request, ("built", request.param), make)
 
 
 @dataclass(frozen=True)
@@ -755,13 +740,13 @@ class Trained:
 @pytest.fixture
 def task(request, rng):
     """The crops of this grading; the first check that asks draws them for all."""
-    return once(request, "head task", lambda: Task.draw(rng, ODDITIES))
+    return grader.once(request, "head task", lambda: Task.draw(rng, ODDITIES))
 
 
 @pytest.fixture
 def head(request, submission, lab, task):
     """The student's trained head; fails the check where it was not trained as it should be."""
-    return once(request, "head", lambda: train_head_of(submission, pretrained(lab), task))
+    return grader.once(request, "head", lambda: train_head_of(submission, pretrained(lab), task))
 
 
 def train_head_of(submission, given, task):
@@ -1031,7 +1016,7 @@ def unfrozen(request, submission, lab):
         answer = submission.unfreeze_top(head_model(lab), n_layers)
         return Unfrozen.read(model_of(answer).network())
 
-    return {n: once(request, ("unfrozen", n), lambda n=n: make(n)) for n in TOPS}
+    return {n: grader.once(request, ("unfrozen", n), lambda n=n: make(n)) for n in TOPS}
 
 
 def unfreeze_layers(model, layers, learning_rate=1e-4, batch_norms=False):
@@ -1294,7 +1279,7 @@ def tuned(request, submission, lab, rng):
             fine_tuning.blame("trains_the_head_alone")
         return begin, changes, accuracy(answer.rebuilt(), *begin.task.hidden)
 
-    return once(request, "tuned", make)
+    return grader.once(request, "tuned", make)
 
 
 def top_change(changes):
