@@ -10,7 +10,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 from autograder import batch, models
 from autograder import lab as labs
-from autograder.errors import GraderError, NotAttempted, StudentError, Unreadable
+from autograder.errors import GraderError, NotAttempted, StudentCrash, StudentError, Unreadable
 from autograder.grader import KERAS
 from autograder.lab import Lab, LocalLab
 from autograder.models import Model
@@ -55,6 +55,10 @@ def submission(sandbox):
         "keras.Model.predict = lambda *a, **k: 7\n"
         "def scale(value, by=1):\n"
         "    return value * by\n"
+        "def count(model, by=1):\n"
+        "    if by is None: os._exit(3)\n"
+        "    model.count = getattr(model, 'count', 0) + 1 // by\n"
+        "    return model.count\n"
         "def own():\n"
         "    return keras.Sequential([keras.Input((2,)), keras.layers.Lambda(lambda x: x)])\n"
     )
@@ -432,6 +436,17 @@ class TestOnce:
         model = lab.hold(DOUBLING)
         assert np.array_equal(model.rebuilt().predict(PAIRS), DOUBLED)
         assert np.array_equal(lab(predictions, model, PAIRS), DOUBLED)
+
+    def test_a_held_network_that_is_given_again(self, submission, apart):
+        """A student's process builds it once, and another network, or another process, has its own."""
+        held, other = apart.hold(DOUBLING), apart.hold(models.Network(DOUBLING.config, DOUBLING.weights))
+        assert [submission.count(model) for model in (held, held, other, held)] == [1, 2, 1, 3]
+        with pytest.raises(StudentError, match="ZeroDivisionError"):
+            submission.count(held, by=0)
+        assert submission.count(held) == 1
+        with pytest.raises(StudentCrash):
+            submission.count(held, by=None)
+        assert [submission.count(held) for _ in range(2)] == [1, 2]
 
     def test_so_many_are_remembered(self, apart, monkeypatch):
         monkeypatch.setattr(labs, "MAX_REMEMBERED", 2)

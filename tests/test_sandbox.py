@@ -24,7 +24,7 @@ from autograder.errors import (
     Unreadable,
 )
 from autograder.runner import CPU
-from autograder.sandbox import isolation
+from autograder.sandbox import host, isolation
 from autograder.sandbox.host import Interrupted, Limits, Lost, Sandbox
 from autograder.submission import MAX_REBUILDS, SandboxSubmission
 
@@ -279,6 +279,49 @@ class TestLimits:
         with closing(sandbox.job(Limits(cpu_seconds=5, wall_seconds=0.3), 0)) as job:
             run = job.run_cell("import time; time.sleep(600)", 0)
             assert (run.ok, run.interrupted) == (False, True)
+
+    @pytest.mark.parametrize(
+        ("call", "starts"), [("pass", 0), ("time.sleep(0.2)", 1), ("return np.zeros(10**6)", 0)]
+    )
+    def test_the_watcher_hears_of_slow_calls_alone(self, job, monkeypatch, call, starts):
+        """What is answered at once wakes nobody."""
+        job.run_cell(f"import time\nimport numpy as np\ndef work(): {call}", 0)
+        started = []
+        start = host._Clock.start
+        monkeypatch.setattr(host._Clock, "start", lambda clock: started.append(clock) or start(clock))
+        monkeypatch.setattr(host, "_QUICK_SECONDS", 0.1 if starts else 60)
+        job.call("work", (), {})
+        assert len(started) == starts
+
+    def test_the_watcher_hears_of_large_calls_at_once(self, job, monkeypatch):
+        """Sending them could take for ever."""
+        job.run_cell("def work(x): pass", 0)
+        monkeypatch.setattr(host, "_QUICK_SECONDS", 60)
+        started = []
+        start = host._Clock.start
+        monkeypatch.setattr(host._Clock, "start", lambda clock: started.append(clock) or start(clock))
+        job.call("work", (np.zeros(10**6),), {})
+        assert len(started) == 1
+
+    def test_a_reply_that_comes_drop_by_drop(self, hurried):
+        """Bytes that keep coming are no reply: the clock runs all the same."""
+        run = hurried.run_cell(
+            "import socket, time\n"
+            "def is_socket(number):\n"
+            "    try: return bool(socket.socket(fileno=number).detach())\n"
+            "    except OSError: return False\n"
+            "(number,) = filter(is_socket, range(3, 256))\n"
+            "channel = socket.socket(fileno=number)\n"
+            "def drip():\n"
+            "    channel.sendall((2**20).to_bytes(4, 'little'))\n"
+            "    while True:\n"
+            "        channel.sendall(b' ')\n"
+            "        time.sleep(0.005)\n",
+            0,
+        )
+        assert run.ok, run.outputs
+        with pytest.raises(Lost):
+            hurried.call("drip", (), {})
 
     def test_who_does_not_yield_is_ended(self, hurried):
         hurried.run_cell("import signal", 0)
