@@ -224,7 +224,11 @@ def warm_sandbox(level: Level, imports: tuple[str, ...] = Needs.imports) -> Sand
         SandboxError: it can't be started on this level here.
     """
     found = _launch(level, imports)
-    found.wait()
+    try:
+        found.wait()
+    except SandboxError:
+        del _sandboxes[level, imports]
+        raise
     return found
 
 

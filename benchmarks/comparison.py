@@ -6,7 +6,7 @@ import functools
 import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from statistics import fmean, median
@@ -50,12 +50,12 @@ CLASSES = {
 }
 
 
-def compare(name: str, students: int, rounds: int, python: Path) -> str:
-    """Grade a class in all ways and return its part of the document."""
+def compare(name: str, students: int, rounds: int, python: Path, without: Collection[str] = ()) -> str:
+    """Grade a class in all ways but those `without`, and return its part of the document."""
     chosen, conditions = CLASSES[name], measure.Conditions()
     submissions = samples.whole_class(students, chosen.problems)
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
-        found = contestants(Path(folder), submissions, python)
+        found = contestants(Path(folder), submissions, python, without)
         for number in range(rounds):
             for contestant in order(found, number):
                 turn = contestant.take_turn()

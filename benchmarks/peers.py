@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -204,8 +204,18 @@ VISIBLE, HIDDEN = "nbgrader, visible tests only", "nbgrader, the same hidden gra
 OTTER = "otter run, the same hidden graders"
 
 
-def contestants(folder: Path, submissions: Sequence[HandedIn], python: Path) -> list[Contestant]:
-    """Make a course for each way of grading; all have the same secret, so the same hidden inputs."""
+LEFT_OUT = {"visible": VISIBLE, "otter": OTTER}
+"""Who can be left out to save time, by the name that the command line has for them."""
+
+
+def contestants(
+    folder: Path, submissions: Sequence[HandedIn], python: Path, without: Collection[str] = ()
+) -> list[Contestant]:
+    """Make a course for each way of grading; all have the same secret, so the same hidden inputs.
+
+    Args:
+        without: keys of `LEFT_OUT`.
+    """
 
     def course(name: str) -> Course:
         made = samples.make_course(folder / name, submissions)
@@ -220,6 +230,8 @@ def contestants(folder: Path, submissions: Sequence[HandedIn], python: Path) -> 
         Nbgrader(HIDDEN, course("hidden"), submissions),
         Otter(OTTER, course("otter"), submissions, python=python),
     ]
+    left_out = {LEFT_OUT[name] for name in without}
+    found = [contestant for contestant in found if contestant.name not in left_out]
     for contestant in found:
         contestant.prepare()
     return found

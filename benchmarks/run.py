@@ -21,6 +21,7 @@ import first_model
 import floor
 import growth
 import otter_form
+import peers
 
 from autograder.catalog import ROOT
 from autograder.results import write_atomically
@@ -64,6 +65,9 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument("--all", type=int, default=3, help="students of all six problems (3)")
     parser.add_argument("--rounds", type=int, default=2, help="how often the ways of grading take turns (2)")
+    parser.add_argument(
+        "--without", action="append", default=[], choices=peers.LEFT_OUT, help="leave this way of grading out"
+    )
     parser.add_argument("--first-model", type=int, default=5, help="how often a first model is built (5)")
     parser.add_argument("--floor", type=int, default=20, help="students of light problems for the floor (20)")
     parser.add_argument("--models", type=int, default=3, help="students of models for the floor (3)")
@@ -87,7 +91,7 @@ def measurements(options: argparse.Namespace) -> Mapping[str, Callable[[], str]]
 
     def compare(name: str, students: int) -> str:
         python = otter_form.make_environment(options.otter)
-        return comparison.compare(name, students, options.rounds, python)
+        return comparison.compare(name, students, options.rounds, python, options.without)
 
     sizes = [size for size in (1, 10, 100) if size < options.growth]
     return {

@@ -21,6 +21,7 @@ from autograder.catalog import Course, Problem
 from autograder.errors import ConvGradeError, CourseError, SandboxError
 from autograder.intake import HandedIn
 from autograder.results import Result
+from autograder.sandbox import isolation
 
 from .conftest import SECRET
 
@@ -264,3 +265,11 @@ def test_a_sandbox_that_is_lost_could_not_check_and_is_replaced(level: str) -> N
     assert (lost.status, lost.score) == ("could_not_check", None)
     again = batch.grade_one(work).result
     assert (again.status, again.score) == ("graded", again.max_score)
+
+
+def test_a_sandbox_that_does_not_start_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who asks twice is told twice why it does not."""
+    monkeypatch.setattr(isolation, "find_bwrap", lambda: iter(["/bin/false"]))
+    for _ in range(2):
+        with pytest.raises(SandboxError, match="can't start: /bin/false"):
+            batch.warm_sandbox("strict", ("numpy", "this"))

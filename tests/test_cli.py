@@ -19,6 +19,7 @@ from rich.console import Console
 from autograder import catalog, cli, demo, gradebook, recorded
 from autograder.catalog import Course
 from autograder.results import Result, read_result
+from autograder.sandbox import isolation
 
 NAME = "ram_estimates"
 CLASS = {student: (*demo.STUDENTS[student][:2], (NAME,)) for student in ("ada", "alan", "kurt")}
@@ -122,6 +123,24 @@ def test_what_cannot_be_recorded_is_shown(
     assert (ran.code, ran.err) == (2, "convgrade: The gradebook is busy.\n")
     assert "kurt" in ran.out
     assert [result["student"] for result in json.loads(scores.read_text())] == ["kurt"]
+
+
+@pytest.mark.parametrize("works", ["the second", "none"])
+def test_what_was_begun_for_a_level_that_does_not_work_is_begun_again(
+    one: Course, run: Run, monkeypatch: pytest.MonkeyPatch, strict: None, works: str
+) -> None:
+    """Workers start before it is known which bubblewrap works, and grade in what does work after all."""
+    programs = ["/bin/false", *isolation.find_bwrap()] if works == "the second" else ["/bin/false"]
+    monkeypatch.setattr(isolation, "find_bwrap", lambda: iter(programs))
+    monkeypatch.setattr(gradebook, "record", lambda *arguments: None)
+    ran = run("grade", NAME, "--course", one.root, "--json", "-")
+    assert ran.code == 0
+    (result,) = json.loads(ran.out)
+    assert (result["status"], result["score"]) == ("graded", 0)
+    level = "strict" if works == "the second" else "process"
+    assert result["isolation"] == level
+    assert f"Isolation: {level}\n" in ran.err
+    assert ("Warning: The strict sandbox can't start: /bin/false" in ran.err) == (works == "none")
 
 
 def test_the_gradebook_is_named_where_it_is(one: Course, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
