@@ -40,7 +40,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection, Hashable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 import numpy as np
 import pytest
@@ -503,8 +503,8 @@ class Plugin:
     def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
         """Run one test case of a submission.
 
-        pytest's own way reports on the set-up, the call and the tear-down of each, which nobody reads here
-        and which takes longer than most calls of a student's function.
+        pytest's own way writes three reports on each, which nobody reads here and which takes longer than
+        most calls of a student's function.
         """
         mark = item.get_closest_marker("check")
         if not mark or self.given is None:
@@ -518,23 +518,33 @@ class Plugin:
             self.ended[check.question.name] = error
         calls = tuple(self.given.calls[asked_before:])
         self.attempts.setdefault(check, []).append(Attempt(item.name, error, calls))
+        item.session.testsfailed += error is not None
         return True
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> pytest.TestReport | None:
+        if self.given is None or call.when == "collect":
+            return None  # plain pytest reports as it always does
+        # Without pytest's own account of a failure, which takes it longer than the rest of grading.
+        outcome: Literal["failed", "passed"] = "failed" if call.excinfo else "passed"
+        return pytest.TestReport(item.nodeid, item.location, {}, outcome, None, call.when)
 
 
 def _run_case(item: pytest.Item, nextitem: pytest.Item | None) -> BaseException | None:
     """Set a test case up, call it and tear it down, as `_pytest.runner` does; return what was raised."""
-    state = item.session._setupstate
-    try:
-        try:
-            state.setup(item)
-            item.runtest()
-        finally:
-            state.teardown_exact(nextitem)
-    except (KeyboardInterrupt, pytest.exit.Exception):
-        raise
-    except BaseException as error:
-        return error
-    return None
+    state, let_through = item.session._setupstate, (KeyboardInterrupt, pytest.exit.Exception)
+
+    def call() -> None:
+        state.setup(item)
+        item.runtest()
+
+    called = pytest.CallInfo.from_call(call, "call", let_through)
+    item.ihook.pytest_runtest_makereport(item=item, call=called)  # some fixtures look at it before they go
+    torn_down = pytest.CallInfo.from_call(lambda: state.teardown_exact(nextitem), "teardown", let_through)
+    met = called.excinfo or torn_down.excinfo
+    return met.value if met else None
 
 
 def _check_of(item: pytest.Item) -> Check:

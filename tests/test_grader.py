@@ -251,6 +251,28 @@ class TestPoints:
             "Not yet: takes a side four times (the sides are all the same here).",
         ]
 
+    def test_fixtures_of_pytests_own(self, write):
+        """A check may use them, whatever the student's function does."""
+        write(
+            HEAD
+            + '@question.test\ndef test_file(submission, tmp_path):\n    """measures"""\n'
+            + '    (tmp_path / "area").write_text(str(submission.area(2, 3)))\n'
+            + '    assert (tmp_path / "area").read_text() == "6"\n'
+        )
+        assert grade()["area"].outcome == "passed"
+        assert grade(area=lambda h, w: 7)["area"].outcome == "failed"
+        assert grade(area=NotAttempted("`area` is not written yet."))["area"].outcome == "not_attempted"
+
+    @pytest.mark.parametrize("body", ["raise RuntimeError", "yield\n    raise RuntimeError"])
+    def test_a_fixture_that_fails(self, write, body):
+        """At its beginning or at its end, it is the grader's fault."""
+        write(
+            f"{HEAD}@pytest.fixture\ndef broken():\n    {body}\n\n\n"
+            '@question.test\ndef test_it(submission, broken):\n    """measures"""\n'
+            "    submission.area(2, 3)\n"
+        )
+        assert grade()["area"].outcome == "could_not_check"
+
     def test_points_never_exceed_the_maximum(self, write):
         """Nine ninths of 2 points are 2 points: nbgrader refuses anything more."""
         check = '@question.test\ndef test_{0}(compare):\n    """measures"""\n    compare({0}, 1)\n'
