@@ -632,6 +632,15 @@ def test_two_gradings_of_a_course_do_not_meet(reference: Reference, tmp_path: Pa
 # --- Signals -------------------------------------------------------------------------------------------
 
 
+def listens(pid: int) -> bool:
+    """Say whether a command hears signals yet, and still: Python starts and ends without it."""
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("SigCgt:"):
+                return bool(int(line.split()[1], 16) >> (signal.SIGTERM - 1) & 1)
+    return False
+
+
 def interrupt(run: Run, number: signal.Signals, group: bool) -> None:
     """Ask a run to stop as ``kill`` does, or as a terminal asks all of its group; it does, quietly."""
     tree = descendants(run.process.pid)
@@ -676,6 +685,7 @@ def test_stops_at_random_moments_lose_nothing(
     for _ in range(4):
         run = Run(course, tmp_path)
         Moment.draw(draw, reference).wait(run)
+        run.wait_for(lambda run=run: listens(run.process.pid), "a command that listens")
         if run.process.poll() is None:
             interrupt(run, number, group)
         require_sound(course, reference, tmp_path)
