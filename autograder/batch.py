@@ -7,6 +7,7 @@ the same function, a machine elsewhere.
 from __future__ import annotations
 
 import atexit
+import copy
 import functools
 import hashlib
 import importlib.metadata
@@ -269,7 +270,8 @@ def _launch(level: Level, imports: tuple[str, ...], like: Sandbox | None = None)
 
 def use_sandboxes(shared: Sandboxes) -> None:
     """Grade in sandboxes of the process that started this one; those that fail are replaced by own ones."""
-    _sandboxes.update(shared)
+    # Copies, since a fork inherits sandboxes as if it had started them.
+    _sandboxes.update({key: copy.copy(sandbox) for key, sandbox in shared.items()})
 
 
 @atexit.register

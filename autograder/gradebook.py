@@ -217,8 +217,8 @@ def record(course: Course, submitted: Path, results: Iterable[Result], jobs: int
     _create_gradebook(config)
     groups = sum(math.ceil(len(of_problem) / PAGES_AT_A_TIME) for of_problem in by_problem.values())
     slots = min(jobs, groups)
-    # One is not worth a process that has to load nbgrader.
-    pool = workers.Processes(slots) if slots > 1 else _ThisProcess()
+    # One is not worth a process of its own.
+    pool = workers.Processes(slots, forked=True) if slots > 1 else _ThisProcess()
     with workers.stopped_on_error(pool) as executor:
         pages = []
         for problem, of_problem in by_problem.items():

@@ -12,6 +12,7 @@ import json
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import traceback
 from collections import deque
@@ -82,13 +83,19 @@ class Processes(ProcessPoolExecutor):
     Args:
         slots: how many.
         begin: what each of them calls first, if anything, with `arguments`.
+        forked: start them as copies of this process, which need import nothing again. Where that is not safe,
+            on other systems than Linux or beside other threads, they are started as always.
     """
 
-    def __init__(self, slots: int, begin: Callable[..., object] | None = None, *arguments: Any) -> None:
-        context = multiprocessing.get_context("spawn")
+    def __init__(
+        self, slots: int, begin: Callable[..., object] | None = None, *arguments: Any, forked: bool = False
+    ) -> None:
+        safe = sys.platform == "linux" and threading.active_count() == 1
+        context = multiprocessing.get_context("fork" if forked and safe else "spawn")
         self._their_end, self._lifeline = context.Pipe(duplex=False)
+        inherited = self._lifeline if context.get_start_method() == "fork" else None
         with _held_back():
-            super().__init__(slots, context, _begin, (self._their_end, begin, *arguments))
+            super().__init__(slots, context, _begin, (self._their_end, inherited, begin, *arguments))
 
     def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Hand out a call; the first one starts the processes."""
@@ -121,9 +128,23 @@ def _held_back() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _begin(lifeline: Connection, begin: Callable[..., object] | None, *arguments: Any) -> None:
-    """Make this process a worker: it ends without a word when interrupted, and with its `lifeline`."""
+def _begin(
+    lifeline: Connection,
+    inherited: Connection | None,
+    begin: Callable[..., object] | None,
+    *arguments: Any,
+) -> None:
+    """Make this process a worker: it ends without a word when interrupted, and with its `lifeline`.
+
+    Args:
+        inherited: a copy of the other end, which would keep the lifeline open.
+    """
+    if inherited:
+        inherited.close()
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if callable(signal.getsignal(number)):  # of the process that this is a copy of
+            signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _TERMINAL_SIGNALS)
     threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
     if begin is not None:
@@ -148,16 +169,17 @@ def processes(
     Args:
         hear: is told what the processes are doing, from a thread of its own.
         sandboxes: what all of them grade in; otherwise each starts its own.
-        early: whether they begin at once to import what they need, before there is work for them.
+        early: whether they begin at once, before there is work for them: as copies of this process, or to
+            import what they need.
     """
     heard, reports = multiprocessing.Pipe(duplex=False)
-    listener = threading.Thread(target=_listen, args=(heard, hear), daemon=True)
-    listener.start()
     shared = sandboxes or {}
-    begun = [Processes(jobs, _prepare, reports, shared)] if early else []
+    begun = [Processes(jobs, _prepare, reports, shared, forked=True)] if early else []
     for executor in begun:
         for _ in range(jobs):
             executor.submit(os.getpid)  # which starts one
+    listener = threading.Thread(target=_listen, args=(heard, hear), daemon=True)
+    listener.start()
 
     def start(slots: int) -> Executor:
         return begun.pop() if begun else Processes(slots, _prepare, reports, shared)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -190,6 +191,66 @@ def test_workers_end_with_the_process_that_asked_them(tmp_path: Path) -> None:
     assert pids
     grading.kill()
     grading.wait()
+    until_gone(pids)
+
+
+COPIES = """
+import json, os, signal, sys, threading, time
+from autograder import workers
+
+known = "as it was imported"
+
+def told():
+    return known, os.getpid(), signal.getsignal(signal.SIGTERM)
+
+if __name__ == "__main__":
+    known = "as it is now"
+    signal.signal(signal.SIGTERM, lambda *_: print("heard by a copy"))
+    if sys.argv[1] == "beside a thread":
+        threading.Thread(target=time.sleep, args=(600,), daemon=True).start()
+    processes = workers.Processes(2, forked=True)
+    answers = [processes.submit(told).result() for _ in range(20)]
+    assert {handler for _, _, handler in answers} == {signal.SIG_DFL}
+    print(json.dumps([known for known, _, _ in answers]))
+    print(json.dumps([pid for _, pid, _ in answers]), flush=True)
+    processes.submit(time.sleep, 600)
+    sys.stdin.readline()
+    processes.shutdown(wait=False)
+    print("done", flush=True)
+    os._exit(0)  # whatever threads there are
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="forks on Linux alone")
+@pytest.mark.parametrize("killed", [False, True])
+@pytest.mark.parametrize(
+    ("where", "known"), [("alone", "as it is now"), ("beside a thread", "as it was imported")]
+)
+def test_forked_workers_are_copies_where_that_is_safe(
+    tmp_path: Path, where: str, known: str, killed: bool
+) -> None:
+    """They take no signal for the process that they were copied from, and end with it, or when it says so."""
+    script = tmp_path / "copies.py"
+    script.write_text(COPIES)
+    process = subprocess.Popen(
+        [sys.executable, script, where], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdin is not None
+    assert set(json.loads(process.stdout.readline())) == {known}
+    pids = json.loads(process.stdout.readline())
+    if killed:
+        process.kill()
+    else:
+        process.stdin.write("\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == "done\n"
+        assert not any(is_alive(pid) for pid in pids)
+    process.communicate()
+    until_gone(pids)
+
+
+def until_gone(pids: list[int]) -> None:
     deadline = time.monotonic() + 60
     while any(is_alive(pid) for pid in pids):
         assert time.monotonic() < deadline, "a worker outlived the process that asked it"
