@@ -719,7 +719,7 @@ def convert_drawn(submission, lab, rng, plans, functional=False):
     """Have drawn networks converted.
 
     Args:
-        plans: for each network its trunk and its head, and what is of no matter here.
+        plans: for each network its trunk and its head; how large its images are does not matter here.
         functional: give networks that are functional models, not sequential ones.
     """
     converted = []
