@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import gc
 import json
 import multiprocessing
 import os
@@ -141,6 +142,7 @@ def _begin(
     """
     if inherited:
         inherited.close()
+        gc.freeze()  # what is looked at by no collection stays shared with the process that it is a copy of
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     for number in (signal.SIGTERM, signal.SIGHUP):
         if callable(signal.getsignal(number)):  # of the process that this is a copy of
