@@ -280,28 +280,31 @@ class TestLimits:
             run = job.run_cell("import time; time.sleep(600)", 0)
             assert (run.ok, run.interrupted) == (False, True)
 
+    @pytest.fixture
+    def clocks(self, monkeypatch):
+        """The clocks that the watcher was asked to keep."""
+        started, start = [], host._Clock.start
+        monkeypatch.setattr(host._Clock, "start", lambda clock: started.append(clock) or start(clock))
+        return started
+
     @pytest.mark.parametrize(
         ("call", "starts"), [("pass", 0), ("time.sleep(0.2)", 1), ("return np.zeros(10**6)", 0)]
     )
-    def test_the_watcher_hears_of_slow_calls_alone(self, job, monkeypatch, call, starts):
+    def test_the_watcher_hears_of_slow_calls_alone(self, job, monkeypatch, clocks, call, starts):
         """What is answered at once wakes nobody."""
         job.run_cell(f"import time\nimport numpy as np\ndef work(): {call}", 0)
-        started = []
-        start = host._Clock.start
-        monkeypatch.setattr(host._Clock, "start", lambda clock: started.append(clock) or start(clock))
         monkeypatch.setattr(host, "_QUICK_SECONDS", 0.1 if starts else 60)
+        clocks.clear()  # of the cell
         job.call("work", (), {})
-        assert len(started) == starts
+        assert len(clocks) == starts
 
-    def test_the_watcher_hears_of_large_calls_at_once(self, job, monkeypatch):
+    def test_the_watcher_hears_of_large_calls_at_once(self, job, monkeypatch, clocks):
         """Sending them could take for ever."""
         job.run_cell("def work(x): pass", 0)
         monkeypatch.setattr(host, "_QUICK_SECONDS", 60)
-        started = []
-        start = host._Clock.start
-        monkeypatch.setattr(host._Clock, "start", lambda clock: started.append(clock) or start(clock))
+        clocks.clear()  # of the cell
         job.call("work", (np.zeros(10**6),), {})
-        assert len(started) == 1
+        assert len(clocks) == 1
 
     def test_a_reply_that_comes_drop_by_drop(self, hurried):
         """Bytes that keep coming are no reply: the clock runs all the same."""

@@ -103,7 +103,7 @@ class Sandbox:
 
     Args:
         like: one whose walls this one gets. It is not waited for: its first job is.
-        wait: whether to wait until it works; otherwise `wait` has to be called before its first job.
+        wait: whether to wait until it works; otherwise its first job is what waits, unless `wait` is called.
 
     Raises:
         SandboxError: it can't be started on this level here.

@@ -11,7 +11,6 @@ from autograder.errors import SubmissionError
 
 NEEDS = grader.KERAS
 
-
 # --- Folding a dense layer's kernel, rightly and wrongly -----------------------------------------------
 
 
