@@ -249,10 +249,9 @@ class RebuiltModels:
             self.close()
         if self._job is None:
             self._job = self.sandbox.job(self.limits, self.seed)
-            self._job.run_cell(_BUILD, 0)
         if number not in self._built:
-            plain = network.config, network.weights
-            reply, _ = self._job.call("build", plain, {}, self.limits.cpu_seconds * 4)
+            limit = self.limits.cpu_seconds * 4
+            reply, _ = self._job.build_model(network.config, network.weights, limit)
             _require_memory(reply)
             if reply.get("is") != "value":
                 kind = next(iter(reply.get("kinds") or ()), "an exception")
@@ -294,7 +293,6 @@ def _require_memory(reply: dict[str, Any]) -> None:
 
 
 _OUT_OF_MEMORY = frozenset({"ResourceExhaustedError", "MemoryError"})
-_BUILD = "from autograder.sandbox.models import build"
 _ASKED = {
     "describe": "be described",
     "predict": "predict what the grader gave it",

@@ -98,11 +98,13 @@ def test_the_converted_network_is_the_slow_sliding_window(rng, build, name):
         images = drawn.draw_images(rng, more)
         scores = np.asarray(converted(images))
         assert scores.shape[1:3] == (more[0] + 1, more[1] + 1)
+        in_numpy = drawn.score_windows(images)
         height, width, _ = drawn.input_shape
         for i, j in np.ndindex(scores.shape[1:3]):
             top, left = i * drawn.stride, j * drawn.stride
-            window = images[:, top : top + height, left : left + width]
-            np.testing.assert_allclose(scores[:, i, j], np.asarray(model(window)), atol=GRADER.TOLERANCE)
+            window = np.asarray(model(images[:, top : top + height, left : left + width]))
+            np.testing.assert_allclose(scores[:, i, j], window, atol=GRADER.TOLERANCE)
+            np.testing.assert_allclose(in_numpy[:, i, j], window, atol=GRADER.TOLERANCE)
 
 
 @pytest.mark.parametrize("name", PLANS)
@@ -111,12 +113,12 @@ def test_heads_in_numpy_are_those_of_keras(rng, build, name):
     (drawn, more), *_ = drawn_networks(rng, PLANS[name])
     model = build(drawn)
     images = drawn.draw_images(rng, more)
-    maps, want = GRADER.watch(model, images, drawn.stride)
-    right = GRADER.run_head(maps, GRADER.fold_head(drawn.head, drawn.map_shape))
+    maps, want = GRADER.run(images, drawn.trunk), drawn.score_windows(images)
+    right = GRADER.run(maps, GRADER.fold_head(drawn.head, drawn.map_shape))
     np.testing.assert_allclose(right, want, atol=GRADER.TOLERANCE)
     for slip, (folded, changed) in GRADER.WRONG_HEADS.items():
         program = QUESTIONS["to_fully_convolutional"].slips[slip].program
-        scores = GRADER.run_head(maps, changed(GRADER.fold_head(drawn.head, drawn.map_shape, folded)))
+        scores = GRADER.run(maps, changed(GRADER.fold_head(drawn.head, drawn.map_shape, folded)))
         np.testing.assert_allclose(scores, np.asarray(program(model)(images)), atol=1e-4, err_msg=slip)
 
 
@@ -132,7 +134,7 @@ def test_no_two_wrong_heads_give_the_same_scores(name, seed):
         maps = np.maximum(rng.normal(size=(2, *size, drawn.map_shape[2])), 0)
         for way, (folded, changed) in ways.items():
             head = changed(GRADER.fold_head(drawn.head, drawn.map_shape, folded))
-            scores[way].append(GRADER.run_head(maps, head))
+            scores[way].append(GRADER.run(maps, head))
 
     def distance(one, other):
         pairs = zip(scores[one], scores[other], strict=True)

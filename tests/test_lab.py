@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import closing
 
 import numpy as np
@@ -14,6 +15,7 @@ from autograder.errors import GraderError, NotAttempted, StudentCrash, StudentEr
 from autograder.grader import KERAS
 from autograder.lab import Lab, LocalLab
 from autograder.models import Model
+from autograder.sandbox import models as sandbox_models
 from autograder.submission import LocalSubmission, SandboxSubmission
 
 PAIRS = np.array([[1, 2], [3, 4]], np.float32)
@@ -322,6 +324,59 @@ class TestApart:
         drawn = apart(draws)
         apart(compiled)
         assert apart(draws) == drawn
+
+
+class TestBuilt:
+    """A model that is built from its config and weights is the one that Keras would read from them."""
+
+    def sequential(self):
+        import keras
+
+        layers = [keras.layers.Dense(3, activation="relu"), keras.layers.Dropout(0.5), keras.layers.Dense(1)]
+        return keras.Sequential([keras.Input((2,)), *layers], name="of_three")
+
+    def compiled(self):
+        model = self.sequential()
+        model.compile("adam", loss="mse", metrics=["mae"])
+        return model
+
+    def nested(self):
+        import keras
+
+        return keras.Sequential([keras.Input((2,)), self.sequential(), keras.layers.Dense(2)])
+
+    def without_an_input(self):
+        import keras
+
+        model = keras.Sequential([keras.layers.Dense(2)])
+        model(PAIRS)
+        return model
+
+    def functional(self):
+        import keras
+
+        inner = self.sequential()
+        return keras.Model(inner.inputs, inner.outputs)
+
+    @pytest.mark.parametrize("kind", ["sequential", "compiled", "nested", "without_an_input", "functional"])
+    def test_same_model(self, kind):
+        import keras
+
+        def config(model):
+            return json.dumps(keras.saving.serialize_keras_object(model))
+
+        model = getattr(self, kind)()
+        built = sandbox_models.build(config(model), model.get_weights())
+        own = keras.saving.deserialize_keras_object(json.loads(config(model)))
+        assert config(built) == config(own)
+        assert built.compiled == model.compiled
+        assert np.array_equal(built(PAIRS), model(PAIRS))
+
+    def test_a_model_that_is_not_built_yet(self):
+        import keras
+
+        config = keras.saving.serialize_keras_object(keras.Sequential([keras.layers.Dense(2)]))
+        assert sandbox_models.build(json.dumps(config), []).weights == []
 
 
 class TestFaults:

@@ -981,10 +981,7 @@ class TestProcesses:
             student_seconds = 0.0
             closed = 0
 
-            def run_cell(self, source, position):
-                pass
-
-            def call(self, *settings):
+            def build_model(self, *settings):
                 return {"is": "value", "value": 0}, []
 
             def ask_model(self, *settings):
@@ -1019,10 +1016,7 @@ class TestProcesses:
             def __init__(self):
                 self.built = 0
 
-            def run_cell(self, source, position):
-                pass
-
-            def call(self, *settings):
+            def build_model(self, *settings):
                 self.built += 1
                 return {"is": "value", "value": self.built - 1}, []
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import tempfile
+import time
 from contextlib import closing
 from dataclasses import replace
 
@@ -359,6 +360,29 @@ class TestLimits:
         )
         assert run.outputs[-1]["ename"] == "OSError"
         assert evaluated(job, "__import__('os').path.getsize('large')") <= 4 * 2**20
+
+    def test_memory_that_is_taken_while_nothing_is_asked(self, sandbox):
+        """The limit of all processes together holds between two requests as well."""
+        hoard = (
+            "import os, threading, time\n"
+            "def hoard():\n"
+            "    time.sleep(0.3)\n"
+            "    for _ in range(5):\n"
+            "        if os.fork() == 0:\n"
+            "            held = bytearray(b'x') * (60 * 2**20)\n"
+            "            time.sleep(60)\n"
+            "threading.Thread(target=hoard).start()"
+        )
+        with closing(sandbox.job(SMALL, seed=1)) as job:
+            assert job.run_cell(hoard, 0).ok
+            with pytest.raises(Lost, match="memory"):
+                for number in range(120):
+                    time.sleep(0.5)
+                    job.run_cell("1", number)  # too quick for its clock to start
+
+    def test_garbage_is_collected(self, job):
+        """Though nothing looks for it while the warm process imports what stays."""
+        assert evaluated(job, "__import__('gc').isenabled()") is True
 
     def test_processor_time_of_children_counts(self, hurried):
         run = hurried.run_cell(

@@ -398,6 +398,18 @@ class Job:
         tree, arrays = protocol.encode((args, kwargs), stand_in)
         return self._answer({"do": "call", "name": name, "arguments": tree}, arrays, cpu_seconds)
 
+    def build_model(
+        self, config: str, weights: list[np.ndarray], cpu_seconds: float
+    ) -> tuple[dict[str, Any], list[Any]]:
+        """Build a model from its config and weights; return the reply's frame, which names it.
+
+        Raises:
+            Interrupted: it ran past its limit.
+            Lost: its process died or had to be ended.
+        """
+        tree, arrays = protocol.encode(weights)
+        return self._answer({"do": "build", "config": config, "weights": tree}, arrays, cpu_seconds)
+
     def ask_model(
         self, number: int, what: str, arguments: tuple, cpu_seconds: float | None = None
     ) -> tuple[dict[str, Any], list[Any]]:

@@ -24,7 +24,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
 from autograder import protocol
-from autograder.sandbox.models import Models
+from autograder.sandbox.models import Models, build
 
 CELL_OUTPUT = 2**20
 """Characters of output that one cell may send."""
@@ -198,6 +198,9 @@ def _answer(
             return _call(shell, message, arrays)
         case "model":
             return _ask_model(message, arrays)
+        case "build":  # from no seed: all that is drawn is replaced by the weights that came
+            weights = protocol.decode(message["weights"], arrays)
+            return _reply(lambda: build(message["config"], weights))
         case "put":
             content = protocol.decode(message["content"], arrays)
             return _reply(lambda: content.tofile(message["name"]))

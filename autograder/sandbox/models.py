@@ -57,11 +57,26 @@ class Models:
 
 def build(config: str, weights: list[np.ndarray]) -> Any:
     """Build a model from its config, as JSON, and its weights, compiled where the config says how."""
-    import keras
-
-    model = keras.saving.deserialize_keras_object(json.loads(config), safe_mode=True)
+    model = _build_architecture(json.loads(config))
     if weights:
         model.set_weights(weights)
+    return model
+
+
+def _build_architecture(tree: dict[str, Any]) -> Any:
+    """Build a model as its config says, with weights of its own.
+
+    Keras builds a sequential one anew for every layer that it reads; here they are added all at once.
+    """
+    import keras
+
+    read, parts = keras.saving.deserialize_keras_object, tree["config"]
+    begins_with_input = parts["layers"][:1] and parts["layers"][0].get("class_name") == "InputLayer"
+    if tree["class_name"] != "Sequential" or not begins_with_input:
+        return read(tree, safe_mode=True)
+    model = keras.Sequential([read(part, safe_mode=True) for part in parts["layers"]], name=parts["name"])
+    if tree.get("compile_config"):
+        model.compile_from_config(tree["compile_config"])
     return model
 
 

@@ -29,7 +29,8 @@ from typing import Any
 
 from autograder.sandbox import jail, kernel
 
-POLL_SECONDS = 0.05
+POLL_SECONDS, IDLE_POLL_SECONDS = 0.05, 0.25
+"""Between two looks at the student's processes, while a clock runs and while none does."""
 GRACE_SECONDS = 1.0
 """Between the interrupt of a cell or call that ran past its limit and the end of its process."""
 
@@ -40,6 +41,7 @@ def main() -> None:
     control = socket.socket(fileno=settings["control_fd"])
     jail.hide_memory(True)
     jail.die_with_parent(signal.SIGKILL)
+    gc.disable()  # what is imported stays; looking for garbage in it takes a quarter of TensorFlow's import
     _import(settings["imports"])
     shell = kernel.prepare()
     strict = settings["isolation"] == "strict"
@@ -52,12 +54,13 @@ def main() -> None:
         return
     gc.collect()
     gc.freeze()
+    gc.enable()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     control.send(b"ready")
     while True:
         request, descriptors, _, _ = socket.recv_fds(control, 2**16, 2)
         if not request:
-            return
+            os._exit(0)  # there is nothing to tidy up, and to take TensorFlow apart takes a while
         if os.fork() == 0:
             control.close()
             try:
@@ -226,11 +229,13 @@ class Job:
         next_look = 0.0
         while True:
             select.select([control], [], [], max(0.0, next_look - time.monotonic()))
-            if not self._obey(control):
+            if not self._obey(student, control, proc):
                 return "ended", None
+            poll_seconds = IDLE_POLL_SECONDS if self.clock.wall_end is None else POLL_SECONDS
+            next_look = min(next_look, time.monotonic() + poll_seconds)
             if time.monotonic() < next_look:
                 continue  # there are two orders a call, and a look takes longer than most calls
-            next_look = time.monotonic() + POLL_SECONDS
+            next_look = time.monotonic() + poll_seconds
             tree = _tree(student, proc) if proc is not None else {}
             self.processor.account(tree)
             pid, wait_status = os.waitpid(student, os.WNOHANG)
@@ -242,16 +247,19 @@ class Job:
                 return "time", None
             self._interrupt_if_late(student, control)
 
-    def _obey(self, control: socket.socket) -> bool:
+    def _obey(self, student: int, control: socket.socket, proc: int | None) -> bool:
         """Take all orders that have come; return False where one says that this is the end.
 
         All, because a tree of many processes is looked at more slowly than the host gives orders.
         """
         while select.select([control], [], [], 0)[0]:
-            order = control.recv(4096)
-            if not order or order == b"end":
+            data = control.recv(4096)
+            if not data or data == b"end":
                 return False
-            self._set_clock(json.loads(order))
+            order = json.loads(data)
+            if "wall" in order and proc is not None:  # what was used before is not this request's
+                self.processor.account(_tree(student, proc))
+            self._set_clock(order)
         return True
 
     def _set_clock(self, order: dict[str, float]) -> None:
