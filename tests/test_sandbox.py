@@ -373,12 +373,16 @@ class TestLimits:
             "            time.sleep(60)\n"
             "threading.Thread(target=hoard).start()"
         )
+
+        def ask_now_and_then(job):
+            for number in range(120):
+                time.sleep(0.5)
+                job.run_cell("1", number)  # too quick for its clock to start
+
         with closing(sandbox.job(SMALL, seed=1)) as job:
             assert job.run_cell(hoard, 0).ok
             with pytest.raises(Lost, match="memory"):
-                for number in range(120):
-                    time.sleep(0.5)
-                    job.run_cell("1", number)  # too quick for its clock to start
+                ask_now_and_then(job)
 
     def test_garbage_is_collected(self, job):
         """Though nothing looks for it while the warm process imports what stays."""
