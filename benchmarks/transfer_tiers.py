@@ -77,19 +77,21 @@ class Student:
 
     name: str
     learning_rate: float = 3e-3
-    epochs: int = 10
+    epochs: int = 6
     batch_size: int = 32
     dropout: float = 0.3
     augmented: bool = False
     top_layers: int = 20
     fine_rate: float = 1e-5
-    fine_epochs: int = 5
+    fine_epochs: int = 3
 
 
 STUDENTS = (
     Student("plain"),
-    Student("augmented", epochs=12, dropout=0.2, augmented=True, top_layers=60, fine_rate=1e-4),
-    Student("slow and careful", 1e-3, 12, 16, dropout=0.5, top_layers=40, fine_rate=3e-5),
+    Student(
+        "augmented", epochs=12, dropout=0.2, augmented=True, top_layers=60, fine_rate=1e-4, fine_epochs=5
+    ),
+    Student("slow and careful", 1e-3, 12, 16, dropout=0.5, top_layers=40, fine_rate=3e-5, fine_epochs=5),
 )
 TOO_SLOW = Student("head trained with the fine-tuning rate", learning_rate=1e-5)
 
@@ -105,6 +107,16 @@ def parts(seed: int, preprocess: Callable[[np.ndarray], np.ndarray]) -> Parts:
             for part in (splits.train, splits.valid, photos.fresh(rng))
         )
     )
+
+
+def few(data: Parts) -> Parts:
+    """Return what the grader has random weights trained with: 8 crops of a class, and half as many."""
+
+    def first(part: Data, per_class: int) -> Data:
+        chosen = np.concatenate([np.flatnonzero(part.labels == c)[:per_class] for c in range(CLASSES)])
+        return Data(part.images[np.sort(chosen)], part.labels[np.sort(chosen)])
+
+    return Parts(first(data.train, 8), first(data.valid, 4), data.hidden)
 
 
 def build_transfer_model(weights: backbone.Weights, student: Student) -> keras.Model:
@@ -175,7 +187,7 @@ def run_student(student: Student, seed: int) -> Run:
     if whole or student is STUDENTS[0]:
         with clock("random"):
             model = build_transfer_model(backbone.random_weights(np.random.default_rng(seed)), student)
-            train_head(model, data, student, whole)
+            train_head(model, few(data), student, whole)
         run["random"] = accuracy(model, data.hidden)
     return run
 
