@@ -163,13 +163,22 @@ def _hundreds(graded: Graded) -> str:
     rows, changes = [], []
     for problem in samples.LIGHT:
         ends = [each.at for each in graded.results if each.result.problem == problem]
-        first, last = _each(ends[:HUNDRED]), _each(ends[-HUNDRED:])
+        hundreds = ends[:HUNDRED], ends[-HUNDRED:]
+        first, last = map(_each, hundreds)
         changes.append(last / first - 1)
-        rows.append([f"`{problem}`", f"{1 / first:.2f}", f"{1 / last:.2f}", f"{changes[-1]:+.0%}"])
-    header = ["submissions a second", "first hundred", "last hundred", "seconds each"]
+        memory = [median(graded.spent.memory.between(some[0], some[-1])) for some in hundreds]
+        rows.append(
+            [
+                f"`{problem}`", f"{1 / first:.2f}", f"{1 / last:.2f}", f"{changes[-1]:+.0%}",
+                *(f"{megabytes:.0f}" for megabytes in memory), f"{memory[1] / memory[0] - 1:+.0%}",
+            ]
+        )  # fmt: skip
+    header = ["submissions a second", "first hundred", "last hundred", "seconds each",
+              "MB, first hundred", "MB, last hundred", "MB"]  # fmt: skip
     reached = "reached" if abs(fmean(changes)) <= FLAT else "missed"
     return measure.table(header, rows) + (
-        f"\nThe goal is to be flat within {FLAT:.0%}: {fmean(changes):+.0%} on average ({reached}).\n"
+        f"\nThe goal is to be flat within {FLAT:.0%}: {fmean(changes):+.0%} on average ({reached}). "
+        "Memory is the median of its samples.\n"
     )
 
 
