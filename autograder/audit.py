@@ -14,7 +14,8 @@ import itertools
 import json
 import pickle
 import random
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import as_completed
 from contextlib import closing
 from dataclasses import asdict, astuple, dataclass, field, replace
@@ -29,7 +30,7 @@ from autograder.catalog import Problem
 from autograder.errors import CourseError, StudentCrash, StudentError, StudentTimeout, SubmissionError
 from autograder.grader import Question, Replay, replay
 from autograder.programs import Program
-from autograder.results import QuestionResult
+from autograder.results import QuestionResult, write_atomically
 from autograder.sandbox.isolation import Level
 from autograder.submission import SandboxSubmission, Submission
 
@@ -100,6 +101,12 @@ class Judgement:
         """Whether it has a misconception that has a name, and was told another's."""
         return self.named and bool(self.slips) and not self.diagnosed
 
+    @property
+    def sound(self) -> bool:
+        """Whether the grader did with it as it should."""
+        undiagnosed = self.named and not self.diagnosed
+        return not (self.false_accept or self.false_reject or undiagnosed or self.truth == "open")
+
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
@@ -134,10 +141,11 @@ def audit(wanted: Wanted, level: Level, jobs: int, kept: Path | None = None) -> 
 
     Args:
         kept: a file of judgements, one a line. Those that it holds of the same programs and graders are not
-            made again, and what is made is added at once: an audit may be stopped and goes on.
+            made again, and what is made is added at once: an audit may be stopped and goes on. Those that
+            show a fault are not kept, since it is to be mended.
     """
     everything = {key(program): program for program in wanted.programs()}
-    known = _read(kept, everything.keys()) if kept else {}
+    known = recall(everything, kept) if kept else {}
     imports = {grader.needs(problem.name).imports for problem in wanted.problems}
     processes = workers.Processes(jobs, batch.use_sandboxes, batch.start_sandboxes(imports, level))
     with (
@@ -148,30 +156,71 @@ def audit(wanted: Wanted, level: Level, jobs: int, kept: Path | None = None) -> 
         for future in as_completed(made):
             k = made[future]
             known[k] = future.result()
-            if file:
-                file.write(json.dumps({"key": k, "judgement": known[k].to_json()}) + "\n")
+            if file and known[k].sound:
+                file.write(_line(k, known[k]) + "\n")
                 file.flush()
     return [known[k] for k in everything]
 
 
 def key(program: Program) -> str:
     """Return what tells a judgement's program and grader from all others."""
-    problem = catalog.problem(program.problem)
-    of_grader = hashlib.sha256(problem.grader.read_bytes() + problem.notebook.read_bytes()).hexdigest()
-    return hashlib.sha256(json.dumps([of_grader, *astuple(program)]).encode()).hexdigest()
+    told = json.dumps([_sha256_of_grader(program.problem), *astuple(program)])
+    return hashlib.sha256(told.encode()).hexdigest()[:32]
 
 
-def _read(kept: Path, wanted: Collection[str]) -> dict[str, Judgement]:
+def _sha256_of_grader(name: str) -> str:
+    problem = catalog.problem(name)
+    return hashlib.sha256(problem.grader.read_bytes() + problem.notebook.read_bytes()).hexdigest()[:16]
+
+
+_TOLD_BY_PROGRAM = ("problem", "question", "kind", "name", "seed")
+_TOLD_BY_JUDGEMENT = ("truth", "outcome", "points", "max_points", "slips", "same_as", "evidence")
+
+
+def _line(k: str, judgement: Judgement) -> str:
+    """Return what is kept of a judgement; whoever has the program can find it by its key."""
+    of_program, own = asdict(judgement.program), asdict(judgement)
+    told = {"key": k, "grader": _sha256_of_grader(judgement.program.problem)}
+    told |= {name: of_program[name] for name in _TOLD_BY_PROGRAM}
+    return json.dumps(told | {name: own[name] for name in _TOLD_BY_JUDGEMENT}, ensure_ascii=False)
+
+
+def _is_current(line: str) -> bool:
+    try:
+        told = json.loads(line)
+        return bool(told["grader"] == _sha256_of_grader(told["problem"]))
+    except (ValueError, TypeError, KeyError, CourseError):  # half a line; a problem that is no more
+        return False
+
+
+def recall(everything: Mapping[str, Program], kept: Path) -> dict[str, Judgement]:
+    """Return by key what a file holds of some programs' judgements."""
     found = {}
     for line in kept.read_text(encoding="utf-8").splitlines() if kept.is_file() else []:
         try:
             told = json.loads(line)
-            judgement = Judgement(**told["judgement"] | {"program": Program(**told["judgement"]["program"])})
-        except (ValueError, TypeError, KeyError):  # half a line, of an audit that was killed, or an older one
+            if program := everything.get(told["key"]):
+                own = {name: told[name] for name in _TOLD_BY_JUDGEMENT}
+                found[told["key"]] = _by_hand(Judgement(program, feedback=[], **own))
+        except (ValueError, TypeError, KeyError):  # half a line, of an audit that was killed
             continue
-        if told["key"] in wanted:
-            found[told["key"]] = _by_hand(judgement)
     return found
+
+
+def publish(judgements: Iterable[Judgement], wanted: Wanted, to: Path, kept: Path | None = None) -> None:
+    """Write the page about all that is wanted, as far as it was judged now or is kept.
+
+    Args:
+        kept: forgets what was judged by a grader that has changed since.
+    """
+    everything = {key(program): program for program in wanted.programs()}
+    known = recall(everything, kept) if kept else {}
+    known |= {key(judgement.program): judgement for judgement in judgements}
+    found = {k: known[k] for k in everything if k in known}
+    write_atomically(to, page(list(found.values()), everything.values()))
+    if kept:
+        lines = kept.read_text(encoding="utf-8").splitlines(keepends=True)
+        write_atomically(kept, "".join(line for line in lines if _is_current(line)))
 
 
 def chosen(found: Iterable[Program], most_mutants: int | None) -> list[Program]:
@@ -506,15 +555,17 @@ its own; *told so* are those whose author would read that sentence, *told anothe
 """
 
 
-def page(judgements: Sequence[Judgement]) -> str:
-    """Return what was found, in Markdown, for people who want to know how far to trust a grade."""
+def page(judgements: Sequence[Judgement], wanted: Iterable[Program]) -> str:
+    """Return what was found, in Markdown, for people who want to know how far to trust a grade.
+
+    Args:
+        wanted: all programs that there are to judge; where some were not, that is told.
+    """
     everything = Tally(judgements)
     parts = [INTRODUCTION, *(f"- {line}" for line in summary(everything)), "", "## By question", ""]
     parts.append(_table(COLUMNS, rows(judgements)))
-    judged = {(j.program.problem, j.program.question) for j in judgements}
-    asked = [(problem.name, name) for problem in catalog.problems() for name in grader.load(problem.name)]
-    if left := [name for problem, name in asked if (problem, name) not in judged]:
-        parts += [f"Not judged this time: {', '.join(left)}.", ""]
+    if missing := [f"- {line}" for line in _missing(judgements, wanted)]:
+        parts += [*missing, ""]
     if everything.lost_by_chance.of:
         parts += ["## Programs that train networks", "", CHANCE, _table(SEED_COLUMNS, _seed_rows(judgements))]
     by_hand = [j for j in judgements if j.program.kind == "mutant" and j.truth == "right" and j.evidence]
@@ -528,6 +579,15 @@ def page(judgements: Sequence[Judgement]) -> str:
     if found:
         parts += ["", "## Faults", "", "```", *found, "```"]
     return "\n".join(parts).rstrip() + "\n"
+
+
+def _missing(judgements: Iterable[Judgement], wanted: Iterable[Program]) -> Iterator[str]:
+    """Yield a sentence for each question of which some programs were not judged."""
+    judged = Counter((j.program.problem, j.program.question) for j in judgements)
+    numbers = Counter((program.problem, program.question) for program in wanted)
+    for place, number in numbers.items():
+        if judged[place] < number:
+            yield f"Of `{place[1]}`, {judged[place]} of {number} programs have been judged so far."
 
 
 CHANCE = """\

@@ -374,7 +374,10 @@ def audit(
     kept: Annotated[
         Path | None, typer.Option(help="Keep judgements in this file, and make none again that it holds.")
     ] = None,
-    page: Annotated[Path | None, typer.Option(help="Write a page for people to this file.")] = None,
+    page: Annotated[
+        Path | None,
+        typer.Option(help="Write a page for people to this file, on all that is judged now or kept."),
+    ] = None,
     json_file: Annotated[
         str | None, typer.Option("--json", help="Write every judgement as JSON to a file, or to - .")
     ] = None,
@@ -391,7 +394,7 @@ def audit(
     report.print_audit(console, judgements)
     _write_json(judgements, json_file)
     if page:
-        write_atomically(page, auditing.page(judgements))
+        auditing.publish(judgements, auditing.Wanted(catalog.problems(), mutants, seeds), page, kept)
     if not all(tally.sound for _, _, tally in auditing.by_question(judgements)):
         raise typer.Exit(NOT_ALL_GRADED)
 

@@ -170,13 +170,39 @@ class TestKeeping:
         kept = tmp_path / "audit.jsonl"
         first = audit.audit(Few([IOU]), level, jobs=1, kept=kept)
         one, other = kept.read_text().splitlines()
-        assert json.loads(one)["judgement"]["truth"] == "right"
+        assert json.loads(one)["truth"] == "right"
         kept.write_text(
             one.replace("passed", "from the file") + "\n" + other[:40] + "\n"
         )  # it was killed there
         again = audit.audit(Few([IOU]), level, jobs=1, kept=kept)
         assert [j.outcome for j in again] == ["from the file", first[1].outcome]
         assert kept.read_text().splitlines()[2:] == [other]
+
+    def test_a_fault_is_not_kept(self, level: Level, tmp_path: Path) -> None:
+        """It is to be mended, so it is looked for again."""
+        kept = tmp_path / "audit.jsonl"
+        wrong = replace(Few([IOU]).programs()[0], kind="constant", name="full marks")
+
+        class Faulty(audit.Wanted):
+            def programs(self) -> list[Program]:
+                return [wrong]
+
+        (judgement,) = audit.audit(Faulty([IOU]), level, jobs=1, kept=kept)
+        assert judgement.false_accept
+        assert kept.read_text() == ""
+
+    def test_the_page_tells_what_was_judged_at_any_time(self, level: Level, tmp_path: Path) -> None:
+        """What is kept counts beside what was judged now; the file keeps that and nothing else."""
+        kept, page = tmp_path / "audit.jsonl", tmp_path / "audit.md"
+        judgements = audit.audit(Few([IOU]), level, jobs=1, kept=kept)
+        lines = kept.read_text()
+        outdated = json.loads(lines.splitlines()[0]) | {"key": "of before", "grader": "of before"}
+        kept.write_text(json.dumps(outdated) + "\n" + lines + lines[:40] + "\n")
+        audit.publish(judgements[1:], Few([IOU]), page, kept)
+        assert "| iou | 1 | 0 | 95.00% | 1 | 0 | 95.00% |" in page.read_text()
+        assert kept.read_text() == lines
+        audit.publish(judgements[1:], Few([IOU]), page)
+        assert "Of `iou`, 1 of 2 programs have been judged so far." in page.read_text()
 
     def test_a_changed_grader_is_judged_anew(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         """Its judgements have other keys, as those of a changed program do."""
@@ -197,7 +223,7 @@ class TestKeeping:
         monkeypatch.setattr(programs, "equivalent", lambda problem: {("iou", "- a\n+ b"): "Both are one."})
         judgement = audit.judge(mutant, level)
         assert (judgement.truth, judgement.evidence) == ("right", "Both are one.")
-        assert "`iou`: Both are one." in audit.page([judgement])
+        assert "`iou`: Both are one." in audit.page([judgement], [])
 
 
 def judged(kind: programs.Kind, points: float, seed: int = 0, name: str = "") -> audit.Judgement:
@@ -220,14 +246,11 @@ class TestChance:
         assert (tally.false_rejects.of, tally.false_accepts.of) == (0, 0)
 
     def test_the_page_has_a_row_for_each_program(self) -> None:
-        shown = audit.page([judged("reseeded", 1.5, name="loops"), judged("baseline", 1.0, name="untrained")])
+        judgements = [judged("reseeded", 1.5, name="loops"), judged("baseline", 1.0, name="untrained")]
+        shown = audit.page(judgements, [])
         assert "| iou | loops | 1 | 1.5 | 1.5 | 2 | 1 | 100.0% |" in shown
         assert "| iou | untrained (wrong) | 1 | 1 | 1 | 2 | 0 | 95.0% |" in shown
         assert "false reject: iou · iou · reseeded" in shown
-        assert (
-            "center_to_corners, corners_to_center, pairwise_iou"
-            in shown.partition("Not judged this time:")[2]
-        )
 
 
 def test_what_a_person_found_to_be_right_are_mutants() -> None:
