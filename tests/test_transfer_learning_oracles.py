@@ -165,7 +165,8 @@ def test_the_notebook_says_what_the_grader_asks(hidden):
     prose = " ".join(" ".join(cell.source for cell in cells if cell.kind == "markdown").split())
     for share in (hidden.LEARNED, hidden.BEATS_SCRATCH, hidden.WELL_TRAINED):
         assert f"for {share * 100:.0f} %" in prose
-    assert f"worse by at least {hidden.MARGIN_OVER_RANDOM * 100:.0f} % of the crops" in prose
+    assert f"{hidden.FEW * hidden.CLASSES} of the crops" in prose
+    assert f"worse by at least {hidden.MARGIN_OVER_RANDOM * 100:.0f} % of the hidden ones" in prose
     assert f"up to {hidden.FINE_TUNING_MAY_COST * 100:.0f} % of the crops count as chance" in prose
     assert f"within {hidden.TRAINING_SECONDS} seconds of processor time" in prose
     assert f"top {hidden.UNFROZEN} layers open" in prose
