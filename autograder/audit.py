@@ -102,10 +102,16 @@ class Judgement:
         return self.named and bool(self.slips) and not self.diagnosed
 
     @property
-    def sound(self) -> bool:
-        """Whether the grader did with it as it should."""
-        undiagnosed = self.named and not self.diagnosed
-        return not (self.false_accept or self.false_reject or undiagnosed or self.truth == "open")
+    def fault(self) -> str:
+        """A word for what is wrong with the grader; empty where it did as it should."""
+        faults = {
+            "false accept": self.false_accept,
+            "false reject": self.false_reject,
+            "misdiagnosed": self.misdiagnosed,
+            "undiagnosed": self.named and not self.diagnosed,
+            "open": self.truth == "open",
+        }
+        return next((word for word, is_met in faults.items() if is_met), "")
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -156,7 +162,7 @@ def audit(wanted: Wanted, level: Level, jobs: int, kept: Path | None = None) -> 
         for future in as_completed(made):
             k = made[future]
             known[k] = future.result()
-            if file and known[k].sound:
+            if file and not known[k].fault:
                 file.write(_line(k, known[k]) + "\n")
                 file.flush()
     return [known[k] for k in everything]
@@ -185,25 +191,22 @@ def _line(k: str, judgement: Judgement) -> str:
     return json.dumps(told | {name: own[name] for name in _TOLD_BY_JUDGEMENT}, ensure_ascii=False)
 
 
-def _is_current(line: str) -> bool:
-    try:
-        told = json.loads(line)
-        return bool(told["grader"] == _sha256_of_grader(told["problem"]))
-    except (ValueError, TypeError, KeyError, CourseError):  # half a line; a problem that is no more
-        return False
+def _read(kept: Path) -> Iterator[dict[str, Any]]:
+    """Yield what each line of a file tells."""
+    for line in kept.read_text(encoding="utf-8").splitlines() if kept.is_file() else []:
+        with contextlib.suppress(ValueError):  # half a line, of an audit that was killed
+            told = json.loads(line)
+            if isinstance(told, dict):
+                yield told
 
 
 def recall(everything: Mapping[str, Program], kept: Path) -> dict[str, Judgement]:
     """Return by key what a file holds of some programs' judgements."""
     found = {}
-    for line in kept.read_text(encoding="utf-8").splitlines() if kept.is_file() else []:
-        try:
-            told = json.loads(line)
-            if program := everything.get(told["key"]):
-                own = {name: told[name] for name in _TOLD_BY_JUDGEMENT}
-                found[told["key"]] = _by_hand(Judgement(program, feedback=[], **own))
-        except (ValueError, TypeError, KeyError):  # half a line, of an audit that was killed
-            continue
+    for told in _read(kept):
+        if program := everything.get(told.get("key", "")):
+            own = {name: told[name] for name in _TOLD_BY_JUDGEMENT}
+            found[told["key"]] = _by_hand(Judgement(program, feedback=[], **own))
     return found
 
 
@@ -219,8 +222,9 @@ def publish(judgements: Iterable[Judgement], wanted: Wanted, to: Path, kept: Pat
     found = {k: known[k] for k in everything if k in known}
     write_atomically(to, page(list(found.values()), everything.values()))
     if kept:
-        lines = kept.read_text(encoding="utf-8").splitlines(keepends=True)
-        write_atomically(kept, "".join(line for line in lines if _is_current(line)))
+        graders = {_sha256_of_grader(problem.name) for problem in catalog.problems()}
+        current = [told for told in _read(kept) if told.get("grader") in graders]
+        write_atomically(kept, "".join(f"{json.dumps(told, ensure_ascii=False)}\n" for told in current))
 
 
 def chosen(found: Iterable[Program], most_mutants: int | None) -> list[Program]:
@@ -634,16 +638,8 @@ def _indented(text: str) -> str:
 def faults(judgements: Iterable[Judgement]) -> Iterator[tuple[str, Judgement]]:
     """Yield what is wrong with the graders: a word for it, and the program that shows it."""
     for judgement in judgements:
-        if judgement.false_accept:
-            yield "false accept", judgement
-        elif judgement.false_reject:
-            yield "false reject", judgement
-        elif judgement.misdiagnosed:
-            yield "misdiagnosed", judgement
-        elif judgement.named and not judgement.diagnosed:
-            yield "undiagnosed", judgement
-        elif judgement.truth == "open":
-            yield "open", judgement
+        if judgement.fault:
+            yield judgement.fault, judgement
 
 
 def account(word: str, judgement: Judgement) -> str:
