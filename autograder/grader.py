@@ -35,7 +35,9 @@ import os
 import pickle
 import reprlib
 import sys
+import tempfile
 import traceback
+import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Hashable, Iterator
 from dataclasses import dataclass, field, replace
@@ -44,6 +46,7 @@ from typing import Any, Literal, NoReturn
 
 import numpy as np
 import pytest
+from _pytest.config import _prepareconfig  # as pytest-xdist does, whose workers wait for cases too
 
 from autograder import answers, catalog, feedback
 from autograder.errors import (
@@ -439,21 +442,18 @@ class Plugin:
     that a grader runs under plain ``pytest``.
     """
 
-    def __init__(
-        self,
-        submission: Submission | None = None,
-        secret: bytes = b"",
-        only: Collection[str] | None = None,
-    ) -> None:
+    def __init__(self, submission: Submission | None = None) -> None:
+        self.broken: list[str] = []
+        self._references: dict[Path, LocalSubmission] = {}
+        self.begin(submission)
+
+    def begin(self, submission: Submission | None, secret: bytes = b"") -> None:
+        """Forget what came of the last submission, and give the next one to the tests."""
         self.given = submission
         self.secret = secret
-        self.only = only
-        self.checks: list[Check] = []
         self.attempts: dict[Check, list[Attempt]] = {}
         self.ended: dict[str, SubmissionError] = {}
-        self.broken: list[str] = []
         self.fault: ConvGradeError | None = None
-        self._references: dict[Path, LocalSubmission] = {}
 
     @pytest.fixture
     def submission(self, request: pytest.FixtureRequest) -> Submission:
@@ -476,6 +476,12 @@ class Plugin:
         """Draws for one test case: the same for a whole class, and known to nobody beforehand."""
         return generator(self.secret, f"{request.path.stem}::{request.node.name}")
 
+    @pytest.fixture
+    def tmp_path(self) -> Iterator[Path]:
+        """A folder for one test case, gone with it: pytest would keep its own as long as the session."""
+        with tempfile.TemporaryDirectory(prefix="convgrade-") as folder:
+            yield Path(folder)
+
     def _reference(self, path: Path) -> LocalSubmission:
         from autograder.notebook import reference_namespace
 
@@ -486,14 +492,6 @@ class Plugin:
 
     def pytest_configure(self, config: pytest.Config) -> None:
         config.addinivalue_line("markers", "check(check): one check of a question of a problem")
-
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        if self.only is not None:
-            items[:] = [item for item in items if _check_of(item).question.name in self.only]
-        for item in items:
-            mark = item.get_closest_marker("check")
-            if mark and mark.args[0] not in self.checks:
-                self.checks.append(mark.args[0])
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
@@ -532,9 +530,10 @@ class Plugin:
         return pytest.TestReport(item.nodeid, item.location, {}, outcome, None, call.when)
 
 
-def _run_case(item: pytest.Item, nextitem: pytest.Item | None) -> BaseException | None:
+def _run_case(item: Any, nextitem: pytest.Item | None) -> BaseException | None:
     """Set a test case up, call it and tear it down, as `_pytest.runner` does; return what was raised."""
     state, let_through = item.session._setupstate, (KeyboardInterrupt, pytest.exit.Exception)
+    item._initrequest()
 
     def call() -> None:
         state.setup(item)
@@ -543,6 +542,7 @@ def _run_case(item: pytest.Item, nextitem: pytest.Item | None) -> BaseException 
     called = pytest.CallInfo.from_call(call, "call", let_through)
     item.ihook.pytest_runtest_makereport(item=item, call=called)  # some fixtures look at it before they go
     torn_down = pytest.CallInfo.from_call(lambda: state.teardown_exact(nextitem), "teardown", let_through)
+    item._request, item.funcargs = False, None  # until it runs for another submission
     met = called.excinfo or torn_down.excinfo
     return met.value if met else None
 
@@ -609,30 +609,63 @@ def grade(
         GraderError: the grader is broken; nothing can be said about any submission.
         SandboxError: the sandbox was lost, by no fault of the student's.
     """
+    session, plugin = _collect(problem)
+    cases = [item for item in session.items if only is None or _check_of(item).question.name in only]
+    questions = list(dict.fromkeys(_check_of(item).question for item in cases))
+    plugin.begin(submission, secret)
+    session.stash[_MADE] = {}
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            for item, nextitem in zip(cases, [*cases[1:], None], strict=True):
+                item.ihook.pytest_runtest_protocol(item=item, nextitem=nextitem)
+        if plugin.fault:
+            raise plugin.fault
+        failures = [a for attempts in plugin.attempts.values() for a in attempts if a.error is not None]
+        detail = "\n".join(attempt.account() for attempt in failures)
+        return Grading([_question_result(question, plugin.attempts) for question in questions], detail)
+    except KeyboardInterrupt:
+        _collect.cache_clear()  # what the case had set up is still there
+        raise
+    finally:
+        plugin.begin(None)
+        session.stash[_MADE] = {}
+
+
+@functools.cache
+def _collect(problem: str) -> tuple[pytest.Session, Plugin]:
+    """Collect a grader's test cases, once for all submissions: it takes longer than to grade a light one.
+
+    Returns:
+        A session of pytest's that stays open, and the plugin that gives its cases their submission.
+
+    Raises:
+        GraderError: pytest can't.
+    """
     path = catalog.Problem(problem).grader
-    plugin = Plugin(submission, secret, only)
+    plugin = Plugin()
     disabled = [part for name in _UNUSED_PLUGINS for part in ("-p", f"no:{name}")]
     arguments = [str(path), *disabled, "-c", os.devnull, "--rootdir", str(path.parent), "--noconftest",
-                 "--import-mode=importlib", "--capture=no", "-W", "ignore"]  # fmt: skip
-    with _without_foreign_plugins():
-        code = pytest.main(arguments, plugins=[plugin])
-    if plugin.fault:
-        raise plugin.fault
-    if plugin.broken or code not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
-        lines = "".join(plugin.broken).strip().splitlines() or [f"pytest ended with code {code}"]
+                 "--import-mode=importlib", "--capture=no"]  # fmt: skip
+    try:
+        with _without_foreign_plugins():
+            config = _prepareconfig(arguments, [plugin])
+        config._do_configure()
+        session = pytest.Session.from_config(config)
+        config.hook.pytest_sessionstart(session=session)
+        config.hook.pytest_collection(session=session)
+    except pytest.UsageError as error:
+        plugin.broken.append(str(error))
+    if plugin.broken or not session.items:
+        why = "".join(plugin.broken).strip().splitlines() or ["it has no tests"]
         raise GraderError(
-            f"The grader of {problem} is broken: {lines[-1]}. 'pytest {path.parent}' shows where."
+            f"The grader of {problem} is broken: {why[-1]}. 'pytest {path.parent}' shows where."
         )
-    questions = list(dict.fromkeys(check.question for check in plugin.checks))
-    failures = [a for attempts in plugin.attempts.values() for a in attempts if a.error is not None]
-    detail = "\n".join(attempt.account() for attempt in failures)
-    results = [_question_result(question, plugin.attempts) for question in questions]
-    plugin.attempts.clear()  # pytest's objects refer to each other, and would keep all answers for a while
-    return Grading(results, detail)
+    return session, plugin
 
 
 _UNUSED_PLUGINS = ("terminal", "cacheprovider", "faulthandler", "logging", "unraisableexception",
-                   "threadexception", "junitxml", "doctest", "debugging")  # fmt: skip
+                   "threadexception", "junitxml", "doctest", "debugging", "warnings")  # fmt: skip
 
 
 @contextlib.contextmanager

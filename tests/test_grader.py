@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
+import re
 import subprocess
 import sys
+import weakref
 from collections import OrderedDict
 from contextlib import closing
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import nbformat
@@ -153,6 +157,7 @@ def write(tmp_path, monkeypatch):
 
     def forget():
         grader.load.cache_clear()
+        grader._collect.cache_clear()
         sys.modules.pop("test_shapes", None)  # where pytest keeps it for the next submission
 
     def write(text):
@@ -626,6 +631,65 @@ class TestFaults:
         """It is raised, so that no result is written."""
         with pytest.raises(SandboxError, match="gone"):
             grade(area=SandboxError("The warm process is gone."))
+
+
+class TestOneAfterTheOther:
+    """Test cases are collected once, and nothing of one submission's grading reaches the next."""
+
+    def test_collected_once(self, monkeypatch):
+        collect, collected = pytest.Session.perform_collect, []
+        monkeypatch.setattr(
+            pytest.Session, "perform_collect", lambda self: collected.append(self) or collect(self)
+        )
+        found = [grade(area=program)["area"].points for program in (area, lambda h, w: 0, area)]
+        assert found == [3, 0, 3]
+        assert len(collected) == 1
+
+    @pytest.mark.parametrize("scope", ["function", "module", "session"])
+    def test_fixtures_are_made_anew(self, write, scope):
+        """Of whatever scope they are, and also what is made once in a grading."""
+        write(f'''{HEAD}
+MADE = []
+
+@pytest.fixture(scope="{scope}")
+def number():
+    MADE.append("fixture")
+    return len(MADE)
+
+@question.test
+@pytest.mark.parametrize("side", [2, 3])
+def test_it(request, submission, number, tmp_path, side):
+    """measures"""
+    first = grader.once(request, "first", lambda: submission.area(side, side))
+    grader.fail(f"{{number}} {{first}} {{tmp_path}}")
+''')
+        told = [grade(area=lambda h, w, by=by: by)["area"].feedback[0] for by in (7, 8)]
+        (number, first, folder), (another, again, other) = (
+            re.search(r"\((\d+) (\d) (.*)\)", line).groups() for line in told
+        )
+        assert (first, again) == ("7", "8")
+        assert int(another) == int(number) + (2 if scope == "function" else 1)
+        assert folder != other
+        assert not Path(folder).exists()
+
+    def test_after_an_interrupt(self):
+        """What a case had set up is not there for the next submission."""
+
+        def interrupted(height, width):
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            grade(area=interrupted)
+        assert grade()["area"].points == 3
+
+    def test_nothing_is_kept(self):
+        """A submission and what it answered can go when it is graded."""
+        submission = Told(student="ada", programs=RIGHT)
+        grader.grade("shapes", submission, SECRET)
+        gone = weakref.ref(submission)
+        del submission
+        gc.collect()
+        assert gone() is None
 
 
 class TestSecrets:

@@ -1067,6 +1067,36 @@ def draw():
         assert submission.draw() == drawn
         assert [a.tobytes() for a in again] == [w.tobytes() for w in weights]
 
+    @pytest.mark.parametrize(
+        "draw",
+        [
+            "tf.random.normal((), seed=5)",
+            "tf.random.normal(())",
+            "traced()",
+            "next(iter(tf.data.Dataset.range(10**6).shuffle(10**6)))",
+            "keras.random.uniform(())",
+        ],
+    )
+    def test_kernels_that_draw(self, submit, draw):
+        """TensorFlow's own draws have a state each, which a call may meet unused or used."""
+        submission = submit(f"""
+            import tensorflow as tf
+            traced = tf.function(lambda: tf.random.normal(()))
+            def nothing():
+                return 0
+            def draw():
+                return [float({draw}), float({draw})]
+            def draw_otherwise():
+                tf.random.set_seed(1)
+                return draw()
+        """)
+        assert submission.nothing() == 0
+        drawn = submission.draw()
+        assert submission.draw() == drawn
+        submission.draw_otherwise()
+        assert submission.nothing() == 0
+        assert submission.draw() == drawn
+
     def test_another_seed(self, submit):
         first, second = (submit(self.DRAWS, seed=seed) for seed in (1, 2))
         assert not set(first.draw()) & set(second.draw())

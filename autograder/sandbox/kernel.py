@@ -7,6 +7,7 @@ frames must not believe them.
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import random
 import signal
@@ -219,6 +220,35 @@ def _make_deterministic() -> None:
         tf.config.threading.set_inter_op_parallelism_threads(1)
         tf.config.experimental.enable_tensor_float_32_execution(False)
         tf.config.experimental.enable_op_determinism()
+        _spare_tensorflow_needless_seeds()
+
+
+def _spare_tensorflow_needless_seeds() -> None:
+    """Let TensorFlow be given the seed that it has already only if something may have drawn from it.
+
+    With every seed it throws away all kernels that it has compiled, and makes them again in the next call.
+    What draws asks for its own seeds first, but a function that was traced only once: from the first time on
+    no seed is spared.
+    """
+    import tensorflow as tf
+    from tensorflow.python.eager import context
+    from tensorflow.python.framework import random_seed
+
+    get_seed, set_seed = random_seed.get_seed, tf.random.set_seed
+    has_drawn = False
+
+    @functools.wraps(get_seed)
+    def remember_and_get_seed(op_seed: Any) -> Any:
+        nonlocal has_drawn
+        has_drawn = True
+        return get_seed(op_seed)
+
+    @functools.wraps(set_seed)
+    def set_seed_if_needed(seed: Any) -> None:
+        if has_drawn or seed != context.global_seed():
+            set_seed(seed)
+
+    random_seed.get_seed, tf.random.set_seed = remember_and_get_seed, set_seed_if_needed
 
 
 def _seed(seed: int) -> None:
