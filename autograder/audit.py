@@ -133,13 +133,16 @@ class Wanted:
 
     def programs(self) -> list[Program]:
         """Return every program."""
-        found = []
-        for problem in self.problems:
-            builds = "tensorflow" in grader.needs(problem.name).imports
-            most = FEW_MUTANTS if builds and self.most_mutants is None else self.most_mutants
-            found += chosen(programs.of_problem(problem), most)
-            found += programs.reseeded(problem, self.seeds)
-        return found
+        found = [_programs(problem, self.most_mutants, self.seeds) for problem in self.problems]
+        return list(itertools.chain.from_iterable(found))
+
+
+@functools.cache
+def _programs(problem: Problem, most_mutants: int | None, seeds: int) -> list[Program]:
+    """Return a problem's programs; to make its mutants takes a minute."""
+    builds = "tensorflow" in grader.needs(problem.name).imports
+    most = FEW_MUTANTS if builds and most_mutants is None else most_mutants
+    return [*chosen(programs.of_problem(problem), most), *programs.reseeded(problem, seeds)]
 
 
 def audit(wanted: Wanted, level: Level, jobs: int, kept: Path | None = None) -> list[Judgement]:

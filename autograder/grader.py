@@ -281,28 +281,47 @@ def replay(program: Function, args: tuple, kwargs: dict[str, Any]) -> Replay:
     A class is asked alike, so what came of it is remembered and must not be changed.
     """
     content = _content((args, kwargs))
-    return _remember((program, content), args, kwargs) if content else _run(program, args, kwargs)
+    return _replays.find((program, content), args, kwargs) if content else _run(program, args, kwargs)
 
 
 MAX_REPLAY, MAX_REPLAYS = 40 * 2**20, 96 * 2**20
 """Bytes of the largest answer that is remembered, and of all of them together."""
-_replays: OrderedDict[tuple[Function, bytes], tuple[Replay, int]] = OrderedDict()
-_remembered_bytes = 0
 
 
-def _remember(key: tuple[Function, bytes], args: tuple, kwargs: dict[str, Any]) -> Replay:
-    global _remembered_bytes
-    if key in _replays:
-        _replays.move_to_end(key)
-        return _replays[key][0]
-    found = _run(key[0], args, kwargs)
-    size = _bytes_of(found.value)
-    if size <= MAX_REPLAY:
-        _replays[key] = found, size
-        _remembered_bytes += size
-    while _remembered_bytes > MAX_REPLAYS:
-        _remembered_bytes -= _replays.popitem(last=False)[1][1]
-    return found
+@dataclass
+class _Replays:
+    """What trusted programs answered lately, all for one problem: a class is graded problem by problem.
+
+    Attributes:
+        answers: and the bytes of each, by the program and a hash of what it was asked.
+    """
+
+    problem: str = ""
+    answers: OrderedDict[tuple[Function, bytes], tuple[Replay, int]] = field(default_factory=OrderedDict)
+    bytes: int = 0
+
+    def begin(self, problem: str) -> None:
+        """Forget everything where it was for another problem."""
+        if problem != self.problem:
+            self.problem, self.bytes = problem, 0
+            self.answers.clear()
+
+    def find(self, key: tuple[Function, bytes], args: tuple, kwargs: dict[str, Any]) -> Replay:
+        """Return an answer, and remember it."""
+        if key in self.answers:
+            self.answers.move_to_end(key)
+            return self.answers[key][0]
+        found = _run(key[0], args, kwargs)
+        size = _bytes_of(found.value)
+        if size <= MAX_REPLAY:
+            self.answers[key] = found, size
+            self.bytes += size
+        while self.bytes > MAX_REPLAYS:
+            self.bytes -= self.answers.popitem(last=False)[1][1]
+        return found
+
+
+_replays = _Replays()
 
 
 def _run(program: Function, args: tuple, kwargs: dict[str, Any]) -> Replay:
@@ -610,6 +629,7 @@ def grade(
         SandboxError: the sandbox was lost, by no fault of the student's.
     """
     session, plugin = _collect(problem)
+    _replays.begin(problem)
     cases = [item for item in session.items if only is None or _check_of(item).question.name in only]
     questions = list(dict.fromkeys(_check_of(item).question for item in cases))
     plugin.begin(submission, secret)

@@ -9,7 +9,6 @@ import re
 import subprocess
 import sys
 import weakref
-from collections import OrderedDict
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -783,8 +782,7 @@ class TestReplaying:
 
     @pytest.fixture
     def counted(self, monkeypatch):
-        monkeypatch.setattr(grader, "_replays", OrderedDict())
-        monkeypatch.setattr(grader, "_remembered_bytes", 0)
+        monkeypatch.setattr(grader, "_replays", grader._Replays("shapes"))
         runs = []
 
         def program(value, factor=2):
@@ -835,6 +833,20 @@ class TestReplaying:
         for size in (10, 9, 8, 10, 11, 11, 9, 7, 8, 9, 10):
             grader.replay(program, (np.zeros(size),), {})
         assert [len(value) for value in runs] == [10, 9, 8, 11, 11, 7, 8, 10]
+
+    def test_another_problem(self, counted):
+        """Nobody will ask again what was asked of the problem before, and it may be large."""
+        program, runs = counted
+        for shapes in ("shapes", "shapes", "circles", "shapes"):
+            grader._replays.begin(shapes)
+            grader.replay(program, (2,), {})
+        assert len(runs) == 3
+        assert grader._replays.bytes == 64
+
+    def test_each_grading_begins(self, counted):
+        grader._replays.begin("circles")
+        grade()
+        assert grader._replays.problem == "shapes"
 
 
 class TestRunning:
