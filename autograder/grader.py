@@ -644,9 +644,11 @@ def grade(
         failures = [a for attempts in plugin.attempts.values() for a in attempts if a.error is not None]
         detail = "\n".join(attempt.account() for attempt in failures)
         return Grading([_question_result(question, plugin.attempts) for question in questions], detail)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, pytest.exit.Exception) as error:
         _collect.cache_clear()  # what the case had set up is still there
-        raise
+        if isinstance(error, KeyboardInterrupt):
+            raise
+        raise _broken(problem, f"it ended all tests: {error}") from error
     finally:
         plugin.begin(None)
         session.stash[_MADE] = {}
@@ -654,7 +656,7 @@ def grade(
 
 @functools.cache
 def _collect(problem: str) -> tuple[pytest.Session, Plugin]:
-    """Collect a grader's test cases, once for all submissions: it takes longer than to grade a light one.
+    """Collect a grader's test cases, once for all submissions: it takes longer than most of them run.
 
     Returns:
         A session of pytest's that stays open, and the plugin that gives its cases their submission.
@@ -667,21 +669,27 @@ def _collect(problem: str) -> tuple[pytest.Session, Plugin]:
     disabled = [part for name in _UNUSED_PLUGINS for part in ("-p", f"no:{name}")]
     arguments = [str(path), *disabled, "-c", os.devnull, "--rootdir", str(path.parent), "--noconftest",
                  "--import-mode=importlib", "--capture=no"]  # fmt: skip
-    try:
-        with _without_foreign_plugins():
-            config = _prepareconfig(arguments, [plugin])
-        config._do_configure()
-        session = pytest.Session.from_config(config)
-        config.hook.pytest_sessionstart(session=session)
-        config.hook.pytest_collection(session=session)
-    except pytest.UsageError as error:
-        plugin.broken.append(str(error))
-    if plugin.broken or not session.items:
-        why = "".join(plugin.broken).strip().splitlines() or ["it has no tests"]
-        raise GraderError(
-            f"The grader of {problem} is broken: {why[-1]}. 'pytest {path.parent}' shows where."
-        )
+    with contextlib.ExitStack() as stack:
+        try:
+            with _without_foreign_plugins():
+                config = _prepareconfig(arguments, [plugin])
+            stack.callback(config._ensure_unconfigure)
+            config._do_configure()
+            session = pytest.Session.from_config(config)
+            config.hook.pytest_sessionstart(session=session)
+            config.hook.pytest_collection(session=session)
+        except pytest.UsageError as error:
+            plugin.broken.append(str(error))
+        if plugin.broken or not session.items:
+            why = "".join(plugin.broken).strip().splitlines() or ["it has no tests"]
+            raise _broken(problem, why[-1])
+        stack.pop_all()
     return session, plugin
+
+
+def _broken(problem: str, why: str) -> GraderError:
+    where = catalog.Problem(problem).grader.parent
+    return GraderError(f"The grader of {problem} is broken: {why}. 'pytest {where}' shows where.")
 
 
 _UNUSED_PLUGINS = ("terminal", "cacheprovider", "faulthandler", "logging", "unraisableexception",

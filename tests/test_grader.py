@@ -626,6 +626,19 @@ class TestFaults:
         with pytest.raises(GraderError, match="is broken"):
             grade()
 
+    def test_a_grader_that_ends_all_tests(self, write):
+        write(f'{HEAD}@question.test\ndef test_it(compare):\n    """measures"""\n    pytest.exit("enough")\n')
+        with pytest.raises(GraderError, match="is broken: it ended all tests: enough"):
+            grade()
+
+    def test_a_broken_grader_leaves_nothing(self, write):
+        """It is tried with every submission of a class."""
+        write("import no_such_module")
+        finders = list(sys.meta_path)
+        with pytest.raises(GraderError):
+            grade()
+        assert sys.meta_path == finders
+
     def test_a_lost_sandbox_is_nobodys_failure(self):
         """It is raised, so that no result is written."""
         with pytest.raises(SandboxError, match="gone"):
