@@ -62,6 +62,15 @@ def main() -> None:
             gc.freeze()  # Python would look through everything once more on its way out, for half a second
 
 
+class _StopKeyboardInterrupt(KeyboardInterrupt):
+    """An interrupt that was asked for.
+
+    Where a plain one passes through a text that is executed, as in the making of a dataclass, Python notes
+    that it was not handled, whatever happens to it then, and ``python -m`` ends by SIGINT in spite of its exit
+    code.
+    """
+
+
 @dataclass
 class _Stop:
     """Hears the signals that ask a command to stop: Ctrl-C, ``kill``, a terminal that is closed.
@@ -81,7 +90,7 @@ class _Stop:
             if self.signal:
                 os._exit(self.end())
             self.signal = number
-            raise KeyboardInterrupt
+            raise _StopKeyboardInterrupt
 
         wanted = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
         # What is ignored already stays so: nohup and background jobs ask for it.

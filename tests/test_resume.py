@@ -674,6 +674,21 @@ def test_a_recording_that_is_stopped_goes_on_later(reference: Reference, tmp_pat
     reference.require_part(course)
 
 
+def test_a_stop_within_a_text_that_is_executed(tmp_path: Path) -> None:
+    """``python -m`` would end by SIGINT, though the interrupt was handled: a dataclass is made like that."""
+    (tmp_path / "stopped.py").write_text(
+        "import os, signal\n"
+        "from autograder import cli\n"
+        "cli.app = lambda: exec('os.kill(os.getpid(), signal.SIGHUP)')\n"
+        "cli.main()\n"
+    )
+    environment = os.environ | {"PYTHONPATH": f"{catalog.ROOT}{os.pathsep}{tmp_path}"}
+    run = subprocess.run(
+        [sys.executable, "-m", "stopped"], capture_output=True, text=True, env=environment, cwd=tmp_path
+    )
+    assert (run.returncode, run.stderr) == (128 + signal.SIGHUP, STOPPED)
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("group", [True, False])
