@@ -66,7 +66,7 @@ class _StopKeyboardInterrupt(KeyboardInterrupt):
     """An interrupt that was asked for.
 
     Where a plain one passes through a text that is executed, as in the making of a dataclass, Python notes
-    that it was not handled, whatever happens to it then, and ``python -m`` ends by SIGINT in spite of its exit
+    that it was not handled, whatever happens to it then, and ``python -m`` ends by SIGINT for all its exit
     code.
     """
 

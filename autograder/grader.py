@@ -294,16 +294,17 @@ class _Replays:
 
     Attributes:
         answers: and the bytes of each, by the program and a hash of what it was asked.
+        size: bytes of all of them.
     """
 
     problem: str = ""
     answers: OrderedDict[tuple[Function, bytes], tuple[Replay, int]] = field(default_factory=OrderedDict)
-    bytes: int = 0
+    size: int = 0
 
     def begin(self, problem: str) -> None:
         """Forget everything where it was for another problem."""
         if problem != self.problem:
-            self.problem, self.bytes = problem, 0
+            self.problem, self.size = problem, 0
             self.answers.clear()
 
     def find(self, key: tuple[Function, bytes], args: tuple, kwargs: dict[str, Any]) -> Replay:
@@ -312,12 +313,12 @@ class _Replays:
             self.answers.move_to_end(key)
             return self.answers[key][0]
         found = _run(key[0], args, kwargs)
-        size = _bytes_of(found.value)
-        if size <= MAX_REPLAY:
-            self.answers[key] = found, size
-            self.bytes += size
-        while self.bytes > MAX_REPLAYS:
-            self.bytes -= self.answers.popitem(last=False)[1][1]
+        of_this = _bytes_of(found.value)
+        if of_this <= MAX_REPLAY:
+            self.answers[key] = found, of_this
+            self.size += of_this
+        while self.size > MAX_REPLAYS:
+            self.size -= self.answers.popitem(last=False)[1][1]
         return found
 
 

@@ -854,7 +854,7 @@ class TestReplaying:
             grader._replays.begin(shapes)
             grader.replay(program, (2,), {})
         assert len(runs) == 3
-        assert grader._replays.bytes == 64
+        assert grader._replays.size == 64
 
     def test_each_grading_begins(self, counted):
         grader._replays.begin("circles")
