@@ -634,7 +634,6 @@ def grade(
     cases = [item for item in session.items if only is None or _check_of(item).question.name in only]
     questions = list(dict.fromkeys(_check_of(item).question for item in cases))
     plugin.begin(submission, secret)
-    session.stash[_MADE] = {}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
