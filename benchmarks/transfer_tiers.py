@@ -113,8 +113,8 @@ def few(data: Parts) -> Parts:
     """Return what the grader has random weights trained with: 8 crops of a class, and half as many."""
 
     def first(part: Data, per_class: int) -> Data:
-        chosen = np.concatenate([np.flatnonzero(part.labels == c)[:per_class] for c in range(CLASSES)])
-        return Data(part.images[np.sort(chosen)], part.labels[np.sort(chosen)])
+        chosen = photos.first_of_each(part.labels, per_class)
+        return Data(part.images[chosen], part.labels[chosen])
 
     return Parts(first(data.train, 8), first(data.valid, 4), data.hidden)
 

@@ -19,6 +19,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-goldens", action="store_true", help="rewrite tests/golden")
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in a hook of its own, which would be earlier
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let each file run on one core, but for the course's: what holds of a problem needs no neighbour."""
     for item in items:

@@ -53,6 +53,8 @@ TIGHT = Limits(cpu_seconds=1, wall_seconds=20)
 HALF = Limits(cpu_seconds=5, wall_seconds=20, memory_mb=512)
 MOST_SHOWN, MOST_OUTPUTS = 1.2e6, 1_000
 """Characters and outputs that may be kept of what a cell shows, the sentence that says so included."""
+SLEEPERS = str(271_000_000 + os.getpid())
+"""What the processes of `survives` are known by, so that another run of these tests is not taken for ours."""
 KEPT_BYTES = 256 * 2**20
 """Of all the answers of one submission, which the grader keeps to recognise slips."""
 
@@ -86,7 +88,7 @@ class Attack:
         for old, new in replaced.items():
             assert text.count(old) == 1, f"{self.name} has no {old} to replace"
             text = text.replace(old, new)
-        return text
+        return text.replace("271828182", SLEEPERS)
 
 
 def costing_box(name: str, *outcomes: str, **others: Any) -> Attack:
@@ -352,7 +354,7 @@ class Ground:
         """Check that an attack left no process, no file, and nothing that an honest neighbour could meet."""
         strangers = offspring() - self._family
         assert eventually(lambda: offspring() <= self._family), [processes().get(pid) for pid in strangers]
-        assert not [command for _, command in processes().values() if "271828182" in command]
+        assert not [command for _, command in processes().values() if SLEEPERS in command]
         assert set(self.folder.iterdir()) == self._files
         assert not [place for place in LEFT_BEHIND if os.path.lexists(place)]
         assert self._grade_somebody_honest(level) == self._honest[level]
@@ -448,6 +450,12 @@ def test_every_attack_is_in_a_table_and_says_what_it_tries() -> None:
         first_line = attack.code().partition("\n")[0]
         assert first_line.startswith('"""')
         assert first_line.endswith('."""')
+
+
+def test_no_other_worker_attacks_meanwhile(request: pytest.FixtureRequest) -> None:
+    """For what an attack leaves behind is looked for on the whole machine."""
+    if getattr(request.config.option, "loadgroup", False):
+        assert request.node.nodeid.endswith("@test_hostile")
 
 
 def test_every_attack_is_in_the_documentation() -> None:

@@ -97,6 +97,11 @@ def test_fresh_crops_depend_on_the_generator_alone():
     assert not drawn[0] & known
 
 
+def test_the_first_of_each_class_stay_in_order():
+    labels = np.array([2, 0, 2, 2, 0, 1, 0])
+    assert photos.first_of_each(labels, 2).tolist() == [0, 1, 2, 4, 5]
+
+
 def test_brightness_tells_little_about_the_class():
     """A crop's mean brightness differs more within a class than between the classes' means."""
     part = photos.fresh(np.random.default_rng(7))

@@ -189,6 +189,11 @@ def fresh(rng: np.random.Generator, per_class: int = HIDDEN) -> Photos:
     return _draw("hidden", per_class, rng)
 
 
+def first_of_each(labels: np.ndarray, number: int) -> np.ndarray:
+    """Return the places of the first `number` labels of each class, in the order they came in."""
+    return np.sort(np.concatenate([np.flatnonzero(labels == label)[:number] for label in np.unique(labels)]))
+
+
 def cells(part: str, size: tuple[int, int]) -> list[Box]:
     """Return the cells of a photograph that belong to one part.
 

@@ -893,7 +893,7 @@ def test_pretraining_makes_the_difference(submission, lab, rng, task, head):
 def few(part, per_class):
     """Return the first images and labels of each class, in the order they came in."""
     images, labels = part
-    chosen = np.sort(np.concatenate([np.flatnonzero(labels == c)[:per_class] for c in range(CLASSES)]))
+    chosen = photos.first_of_each(labels, per_class)
     return images[chosen], labels[chosen]
 
 
