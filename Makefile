@@ -9,7 +9,7 @@ demo: .venv/installed
 	$(BIN)/convgrade demo
 
 test: .venv/installed
-	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadgroup
+	$(BIN)/python -m pytest -n logical --maxprocesses 4
 
 build: .venv/installed
 	$(BIN)/convgrade build

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from autograder import batch
 from autograder.errors import SandboxError
@@ -19,12 +21,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-goldens", action="store_true", help="rewrite tests/golden")
 
 
-@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in a hook of its own, which would be earlier
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let each file run on one core, but for the course's: what holds of a problem needs no neighbour."""
-    for item in items:
-        if item.path.stem != "test_course":
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """Let each file run on one core, but for the course's: what holds of a problem needs no neighbour.
+
+    The groups of ``--dist loadgroup`` would say the same; pytest-xdist 3.8 forgets them under pytest 9.2.
+    """
+
+    class FileByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            return nodeid if file.endswith("test_course.py") else file
+
+    return FileByFile(config, log)
 
 
 @pytest.fixture(scope="session")

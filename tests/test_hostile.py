@@ -452,12 +452,6 @@ def test_every_attack_is_in_a_table_and_says_what_it_tries() -> None:
         assert first_line.endswith('."""')
 
 
-def test_no_other_worker_attacks_meanwhile(request: pytest.FixtureRequest) -> None:
-    """For what an attack leaves behind is looked for on the whole machine."""
-    if getattr(request.config.option, "loadgroup", False):
-        assert request.node.nodeid.endswith("@test_hostile")
-
-
 def test_every_attack_is_in_the_documentation() -> None:
     """By the name of its file, marked where the process level does not stop it."""
     text = (catalog.ROOT / "docs" / "isolation.md").read_text(encoding="utf-8")
