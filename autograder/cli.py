@@ -24,7 +24,9 @@ from autograder.results import Result, write_atomically
 if TYPE_CHECKING:
     from autograder.audit import Judgement
     from autograder.batch import Batch
+    from autograder.progress import GradingProgress
     from autograder.sandbox.isolation import Level
+    from autograder.workers import Pool
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -267,44 +269,71 @@ def grade_course(course: Course, submitted: Path, wanted: Grading, console: Cons
 def _grade_what_changed(course: Course, submitted: Path, wanted: Grading, console: Console) -> list[Result]:
     from autograder import batch, recorded, workers
     from autograder.grader import Needs
-    from autograder.progress import GradingProgress
 
     recorded.load_config(course)  # recording needs it: better to fail before grading
     supposed: Level = "process" if wanted.isolation == "process" else "strict"
     with contextlib.ExitStack() as stack:
         # Whether it works is known in a second. Meanwhile the class is looked through, and workers start.
         batch.launch_sandboxes([Needs.imports], supposed)
-        planned = _plan(course, submitted, wanted, supposed)
-        progress = GradingProgress(console, len(planned.waiting))
-        pool = None
-        if planned.waiting and not wanted.scheduler:
-            begun = batch.launch_sandboxes(batch.imports_of(planned), supposed)
-            offered = workers.processes(_jobs(planned, wanted), progress.hear, begun, early=bool(begun))
-            pool = stack.enter_context(offered)
+        begun = stack.enter_context(_begin(course, submitted, wanted, console, supposed, known_to_work=False))
         level, weaker_because = batch.choose_level(wanted.isolation, batch.warm_sandbox)
         if level != supposed or not batch.warm_sandbox(level).worked_at_once:
             stack.close()
-            planned, pool = _plan(course, submitted, wanted, level), None
+            begun = stack.enter_context(_begin(course, submitted, wanted, console, level, known_to_work=True))
         console.print(f"Isolation: {level}")
         if weaker_because:
             console.print(f"Warning: {weaker_because}", style="yellow", markup=False)
-        results = list(planned.reused)
-        if planned.reused:
-            console.print(f"{len(planned.reused)} unchanged, {len(planned.waiting)} to grade")
-        if not planned.waiting:
-            return results
-        if wanted.scheduler:
-            pool = stack.enter_context(workers.cluster(wanted.scheduler))
-        elif not pool:
-            sandboxes = batch.start_sandboxes(batch.imports_of(planned), level)
-            offered = workers.processes(_jobs(planned, wanted), progress.hear, sandboxes)
-            pool = stack.enter_context(offered)
-        with progress, contextlib.closing(workers.grade_all(planned, pool)) as finished:
-            for graded in finished:
-                graded.write(course.results)
-                results.append(graded.result)
-                progress.finish(graded.result)
+        results = list(begun.planned.reused)
+        if results:
+            console.print(f"{len(results)} unchanged, {len(begun.planned.waiting)} to grade")
+        if begun.pool:
+            graded_by = workers.grade_all(begun.planned, begun.pool)
+            with begun.progress, contextlib.closing(graded_by) as finished:
+                for graded in finished:
+                    graded.write(course.results)
+                    results.append(graded.result)
+                    begun.progress.finish(graded.result)
     return results
+
+
+@dataclass(frozen=True)
+class _Begun:
+    """A grading that is planned, and whose workers are there.
+
+    Attributes:
+        pool: None where nothing waits for them.
+    """
+
+    planned: Batch
+    progress: GradingProgress
+    pool: Pool | None
+
+
+@contextlib.contextmanager
+def _begin(
+    course: Course, submitted: Path, wanted: Grading, console: Console, level: Level, known_to_work: bool
+) -> Iterator[_Begun]:
+    """Plan a grading on a level of isolation, and have workers as long as it lasts.
+
+    Raises:
+        SandboxError: the level was known to work, and does not.
+    """
+    from autograder import batch, workers
+    from autograder.progress import GradingProgress
+
+    planned = batch.plan(course, submitted, wanted.problems, wanted.students, level, force=wanted.force)
+    progress = GradingProgress(console, len(planned.waiting))
+    with contextlib.ExitStack() as stack:
+        pool = None
+        if planned.waiting and wanted.scheduler:
+            pool = stack.enter_context(workers.cluster(wanted.scheduler))
+        elif planned.waiting:
+            start = batch.start_sandboxes if known_to_work else batch.launch_sandboxes
+            sandboxes = start(batch.imports_of(planned), level)
+            early = bool(sandboxes) and not known_to_work
+            offered = workers.processes(_jobs(planned, wanted), progress.hear, sandboxes, early)
+            pool = stack.enter_context(offered)
+        yield _Begun(planned, progress, pool)
 
 
 def _jobs(planned: Batch, wanted: Grading) -> int:
@@ -312,12 +341,6 @@ def _jobs(planned: Batch, wanted: Grading) -> int:
 
     memory_mb = max(batch.needs_of(waiting.problem).limits.memory_mb for waiting in planned.waiting)
     return min(wanted.jobs or workers.default_jobs(memory_mb), len(planned.waiting))
-
-
-def _plan(course: Course, submitted: Path, wanted: Grading, level: Level) -> Batch:
-    from autograder import batch
-
-    return batch.plan(course, submitted, wanted.problems, wanted.students, level, force=wanted.force)
 
 
 def _require_kept(course: Course, results: list[Result]) -> None:

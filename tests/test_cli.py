@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from autograder import catalog, cli, demo, gradebook, recorded
+from autograder import catalog, cli, demo, gradebook, progress, recorded
 from autograder.catalog import Course
 from autograder.results import Result, read_result
 from autograder.sandbox import isolation
@@ -141,6 +141,20 @@ def test_what_was_begun_for_a_level_that_does_not_work_is_begun_again(
     assert result["isolation"] == level
     assert f"Isolation: {level}\n" in ran.err
     assert ("Warning: The strict sandbox can't start: /bin/false" in ran.err) == (works == "none")
+
+
+def test_what_is_left_is_counted_for_the_level_that_works(
+    one: Course, run: Run, monkeypatch: pytest.MonkeyPatch, strict: None
+) -> None:
+    """A result of the level that was hoped for is none of the level that it is after all."""
+    monkeypatch.setattr(gradebook, "record", lambda *arguments: None)
+    assert "Isolation: strict\n" in run("grade", NAME, "--course", one.root).out
+    monkeypatch.setattr(isolation, "find_bwrap", lambda: iter(["/bin/false"]))
+    monkeypatch.setattr(progress, "LINE_SECONDS", 0)
+    ran = run("grade", NAME, "--course", one.root)
+    assert "Isolation: process\n" in ran.out
+    assert "1 of 1 graded" in ran.out
+    assert "1 unchanged, 0 to grade" in run("grade", NAME, "--course", one.root, "--isolation", "process").out
 
 
 def test_the_gradebook_is_named_where_it_is(one: Course, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
