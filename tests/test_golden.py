@@ -19,7 +19,13 @@ from .conftest import SECRET
 GOLDEN = Path(__file__).parent / "golden"
 VARYING = ("seconds", "versions", "isolation", "submission_sha256", "grader_sha256")
 """What differs between machines or with every change of the engine."""
-SUBMISSIONS = [(student, name) for student, (_, _, names) in demo.STUDENTS.items() for name in names]
+LONG = {("ada", "transfer_learning")}
+"""What takes minutes, and of which others' submissions show as much."""
+SUBMISSIONS = [
+    pytest.param(student, name, marks=pytest.mark.long if (student, name) in LONG else ())
+    for student, (_, _, names) in demo.STUDENTS.items()
+    for name in names
+]
 
 
 @pytest.mark.parametrize(("student", "name"), SUBMISSIONS)

@@ -942,16 +942,18 @@ class TestInAKernel:
         assert grader._owner_and_secret(folder.parents[3], "shapes") == ("", b"")
 
 
-def test_every_grader_runs_under_plain_pytest():
+TRAINS_FOR_MINUTES = ("transfer_learning",)
+GRADERS = [
+    pytest.param(problem.name, marks=pytest.mark.long if problem.name in TRAINS_FOR_MINUTES else ())
+    for problem in catalog.problems()
+]
+
+
+@pytest.mark.parametrize("name", GRADERS)
+def test_a_grader_runs_under_plain_pytest(name):
     """Against the reference solution, from a shell, with no command of ours in between."""
-    folder = catalog.ROOT / "autograder" / "graders"
+    folder = catalog.ROOT / "autograder" / "graders" / name
     command = [sys.executable, "-m", "pytest", str(folder), "-v", "-p", "no:cacheprovider", "--no-header"]
     done = subprocess.run(command, cwd=catalog.ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-2000:]
-    passed = {line.split("::")[0] for line in done.stdout.splitlines() if " PASSED" in line}
-    names = {
-        f"autograder/graders/{path.name}/test_{path.name}.py"
-        for path in folder.glob("*/")
-        if path.name[0] != "_"
-    }
-    assert passed == names
+    assert " PASSED" in done.stdout
