@@ -48,12 +48,12 @@ def learn(model, train, epochs, batch_size=24):
 def train_head(model, train, valid):
     """Keep the weights of the round with the best accuracy on validation photos."""
     model.compile(
-        optimizer=keras.optimizers.RMSprop(1e-3),
+        optimizer=keras.optimizers.RMSprop(2e-3),
         loss=keras.losses.SparseCategoricalCrossentropy(),
         metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
     )
     best, kept = -1.0, model.get_weights()
-    for _ in range(5):
+    for _ in range(3):
         learn(model, train, epochs=3)
         accuracy = model.evaluate(*valid, verbose=0, return_dict=True)["accuracy"]
         if accuracy > best:

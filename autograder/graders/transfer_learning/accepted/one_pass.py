@@ -47,7 +47,7 @@ def train_head(model, train, valid):
     optimizer = keras.optimizers.AdamW(4e-3, weight_decay=1e-3)
     model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
     slower = keras.callbacks.ReduceLROnPlateau(patience=2, factor=0.5)
-    for epoch in range(11):
+    for epoch in range(7):
         mirrored = np.where(rng.random(len(images))[:, None, None, None] < 0.5, images[:, :, ::-1], images)
         model.fit(
             mirrored, labels, batch_size=40, epochs=epoch + 1, initial_epoch=epoch, validation_data=valid,
