@@ -25,17 +25,21 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+from jinja2 import pass_context
+from jinja2.runtime import Context
+from jinja2.utils import LRUCache
 from nbconvert.exporters import HTMLExporter, TemplateExporter
 from nbconvert.filters import Highlight2HTML
 from nbconvert.filters.strings import clean_html
 from nbconvert.filters.widgetsdatatypefilter import WidgetsDataTypeFilter
+from nbconvert.preprocessors import CSSHTMLHeaderPreprocessor
 from nbformat import NotebookNode
 from nbformat.v4 import new_output
 from nbgrader.api import Gradebook, InvalidEntry, MissingEntry
 from nbgrader.converters import GenerateAssignment, GenerateFeedback
 from nbgrader.converters.base import BaseConverter
 from nbgrader.coursedir import CourseDirectory
-from nbgrader.preprocessors import AssignLatePenalties, LimitOutput, NbGraderPreprocessor
+from nbgrader.preprocessors import AssignLatePenalties, GetGrades, LimitOutput, NbGraderPreprocessor
 from nbgrader.utils import capture_log, compute_checksum
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, OperationalError, SAWarning, StatementError
@@ -435,6 +439,10 @@ def _write_notebook(
         write_atomically(folder / "timestamp.txt", handed_in_at)
 
 
+REMEMBERED = 1_000
+"""Cells, of each kind, that are made into HTML once for a class."""
+
+
 class Page(HTMLExporter):
     """Makes a page without nbconvert's last pass over it.
 
@@ -460,23 +468,67 @@ class Page(HTMLExporter):
             return self._highlighter(source, language, metadata)
         return self._remembering_highlighter(source)
 
+    @pass_context
+    def markdown2html(self, context: Context, source: str) -> str:
+        """Return Markdown as HTML; a class has most of its text in common."""
+        if self.embed_images or context.get("cell", {}).get("attachments"):
+            return super().markdown2html(context, source)  # which depends on more than the text
+        if source not in self._rendered:
+            self._rendered[source] = super().markdown2html(context, source)
+        return self._rendered[source]
+
+    @functools.cached_property
+    def _rendered(self) -> LRUCache:
+        return LRUCache(REMEMBERED)
+
     @functools.cached_property
     def _highlighter(self) -> Highlight2HTML:
         return Highlight2HTML(pygments_lexer="python", parent=self)
 
     @functools.cached_property
     def _remembering_highlighter(self) -> Callable[[str], str]:
-        return functools.lru_cache(maxsize=1_000)(self._highlighter)
+        return functools.lru_cache(maxsize=REMEMBERED)(self._highlighter)
 
 
 _IMAGE_WITHOUT_WORDS = re.compile(r"<img\b(?![^>]*\salt=)")
+
+
+class Scores(GetGrades):
+    """Reads scores and comments of one notebook after another in a single gradebook.
+
+    nbgrader opens it anew for each, which takes as long as making half a page.
+    """
+
+    def preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
+        about = resources["nbgrader"]
+        self.notebook_id, self.assignment_id = about["notebook"], about["assignment"]
+        self.student_id = about["student"]
+        self.gradebook = self.parent.parent.gradebook
+        nb, resources = NbGraderPreprocessor.preprocess(self, nb, resources)
+        notebook = self.gradebook.find_submission_notebook(
+            self.notebook_id, self.assignment_id, self.student_id
+        )
+        penalty = notebook.late_submission_penalty or 0
+        about |= {
+            "score": notebook.score - penalty,
+            "max_score": notebook.max_score,
+            "late_penalty": penalty,
+        }
+        self.gradebook.db.remove()  # nothing that was read is kept for the next
+        return nb, resources
 
 
 class FeedbackFor(GenerateFeedback):
     """Writes the feedback of some students."""
 
     exporter_class = Type(Page)
+    preprocessors = List([Scores, CSSHTMLHeaderPreprocessor]).tag(config=True)
     students = List(Unicode())
+
+    def start(self) -> None:
+        """Write it, with the gradebook open meanwhile."""
+        with Gradebook(self.coursedir.db_url, self.coursedir.course_id) as self.gradebook:
+            super().start()
 
     def init_destination(self, assignment_id: str, student_id: str) -> bool:
         """Say whether to write this student's."""
