@@ -34,10 +34,12 @@ import sqlalchemy
 from bs4 import BeautifulSoup
 from nbconvert.exporters import HTMLExporter
 from nbconvert.filters.markdown import markdown2html
+from nbconvert.preprocessors import CSSHTMLHeaderPreprocessor
 from nbgrader.api import Gradebook
 from nbgrader.apps.api import NbGraderAPI
 from nbgrader.converters import Autograde
 from nbgrader.coursedir import CourseDirectory
+from nbgrader.preprocessors import GetGrades
 from rich.console import Console
 
 from autograder import batch, catalog, cli, demo, gradebook, intake, recorded, report, specimen
@@ -339,6 +341,28 @@ def test_test_cells_show_the_score_before_the_words(graded: Course, results: dic
         assert float(first.data["text/plain"]) == question.points
         assert first.output_type == "execute_result"
         assert (second.output_type, second.name) == ("stream", "stdout")
+
+
+def test_a_page_shows_what_nbgrader_would_read_in_the_gradebook(graded: Course, tmp_path: Path) -> None:
+    """A person's score and comment, and what is taken off for being late, too."""
+    course = Course.at(Path(shutil.copytree(graded.root, tmp_path / "late")))
+    with open_gradebook(course) as book:
+        notebook = book.find_submission_notebook(NAME, NAME, "ada")
+        notebook.grades[0].manual_score = 0.25
+        notebook.comments[0].manual_comment = "See me."
+        notebook.late_submission_penalty = 3
+        book.db.commit()
+
+    class Stock(gradebook.FeedbackFor):
+        preprocessors = [GetGrades, CSSHTMLHeaderPreprocessor]  # noqa: RUF012, traitlets reads it
+
+    before, pages = feedback_page(course, "ada"), []
+    for converter in (gradebook.FeedbackFor, Stock):
+        gradebook._run(converter, gradebook._settings(course), NAME, students=["ada"])
+        pages.append(feedback_page(course, "ada"))
+    assert pages[0] == pages[1] != before
+    assert "See me." in pages[0]
+    assert "(Score: 0.25 /" in " ".join(pages[0].split())
 
 
 def test_the_time_of_handing_in_reaches_the_database(graded: Course) -> None:
