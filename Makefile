@@ -1,5 +1,5 @@
 # make demo    sets up, then grades a sample class
-# make test    sets up, then runs all tests
+# make test    sets up, then runs all tests but the long ones
 PYTHON ?= python3
 BIN := .venv/bin
 

@@ -316,6 +316,7 @@ def _begin(
     """Plan a grading on a level of isolation, and have workers as long as it lasts.
 
     Raises:
+        CourseError: there is no such scheduler, or it has no worker.
         SandboxError: the level was known to work, and does not.
     """
     from autograder import batch, workers

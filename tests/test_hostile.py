@@ -445,6 +445,7 @@ def costs_what_it_should(attack: Attack, verdict: Verdict) -> None:
 def test_every_attack_is_in_a_table_and_says_what_it_tries() -> None:
     assert {path.stem for path in HOSTILE.glob("*.py")} == NAMED.keys()
     assert len(NAMED) == len(EVERY_ATTACK)
+    assert SLEEPERS in NAMED["survives"].code()
     assert NAMED.keys() >= {*NOT_STOPPED_ON_PROCESS_LEVEL, *TESTED_APART, *SLOW_ON_PROCESS_LEVEL}
     for attack in EVERY_ATTACK:
         first_line = attack.code().partition("\n")[0]
