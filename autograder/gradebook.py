@@ -25,6 +25,8 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from jinja2 import pass_context
 from jinja2.runtime import Context
 from jinja2.utils import LRUCache
@@ -35,12 +37,14 @@ from nbconvert.filters.widgetsdatatypefilter import WidgetsDataTypeFilter
 from nbconvert.preprocessors import CSSHTMLHeaderPreprocessor
 from nbformat import NotebookNode
 from nbformat.v4 import new_output
-from nbgrader.api import Gradebook, InvalidEntry, MissingEntry
+from nbgrader.api import Base, Gradebook, InvalidEntry, MissingEntry
 from nbgrader.converters import GenerateAssignment, GenerateFeedback
 from nbgrader.converters.base import BaseConverter
 from nbgrader.coursedir import CourseDirectory
+from nbgrader.dbutil import ALEMBIC_DIR
 from nbgrader.preprocessors import AssignLatePenalties, GetGrades, LimitOutput, NbGraderPreprocessor
 from nbgrader.utils import capture_log, compute_checksum
+from sqlalchemy import NullPool, create_engine
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, OperationalError, SAWarning, StatementError
 from traitlets import List, Type, Unicode
@@ -258,19 +262,21 @@ class _ThisProcess(Executor):
 def _create_gradebook(config: Config) -> None:
     """Create an SQLite gradebook whole or not at all.
 
-    nbgrader writes its version into a gradebook a good second after it has made the tables. One that was
-    stopped between the two looks right, but can't be upgraded by the next version.
+    nbgrader starts a program to find out which version the tables are of, and writes that into them seconds
+    later. A gradebook that was stopped between the two looks right, but the next version can't upgrade it.
     """
     url = make_url(config.CourseDirectory.db_url)
     if url.get_backend_name() != "sqlite" or not url.database or Path(url.database).exists():
         return
     path = Path(url.database)
     temporary = path.with_name(f".{path.name}{UNFINISHED}")
-    _put_own_programs_on_path()
+    at_first = url.set(database=str(temporary))
     try:
         temporary.unlink(missing_ok=True)
-        course_id = CourseDirectory(config=config).course_id
-        Gradebook(url.set(database=str(temporary)).render_as_string(), course_id).close()
+        with create_engine(at_first, poolclass=NullPool).begin() as connection:
+            Base.metadata.create_all(connection)
+            MigrationContext.configure(connection).stamp(ScriptDirectory(ALEMBIC_DIR), "head")
+        Gradebook(at_first.render_as_string(), CourseDirectory(config=config).course_id).close()
         temporary.replace(path)
     except (DBAPIError, OSError) as error:
         raise Unavailable(
@@ -350,9 +356,12 @@ def _enter(
     late.init_plugin()
     try:
         with _without_warnings(), Gradebook(directory.db_url, directory.course_id) as gradebook:
+            gradebook.db().expire_on_commit = False  # what a class has in common is read once
+            asked = gradebook.find_notebook(problem, problem)
+            names = {cell.id: cell.name for cell in [*asked.grade_cells, *asked.solution_cells]}
             for result in results:
                 try:
-                    _enter_one(gradebook, late, result, times[result.student])
+                    _enter_one(gradebook, late, result, names, times[result.student])
                     gradebook.db.commit()
                 except (InvalidEntry, MissingEntry, KeyError, ValueError, StatementError) as error:
                     gradebook.db.rollback()
@@ -366,7 +375,18 @@ def _enter(
     return failures
 
 
-def _enter_one(gradebook: Gradebook, late: AssignLatePenalties, result: Result, handed_in_at: str) -> None:
+def _enter_one(
+    gradebook: Gradebook,
+    late: AssignLatePenalties,
+    result: Result,
+    names: Mapping[str, str],
+    handed_in_at: str,
+) -> None:
+    """Enter one result.
+
+    Args:
+        names: of the problem's cells, by nbgrader's number for them.
+    """
     gradebook.update_or_create_student(result.student)
     time = {"timestamp": handed_in_at} if handed_in_at else {}
     submission = gradebook.update_or_create_submission(result.problem, result.student, **time)
@@ -374,11 +394,11 @@ def _enter_one(gradebook: Gradebook, late: AssignLatePenalties, result: Result, 
     points = {f"test-{question.question}": question.points for question in result.questions}
     comments = {question.question: comment_on(question) for question in result.questions}
     for grade in notebook.grades:
-        grade.auto_score = points[grade.name]
+        grade.auto_score = points[names[grade.cell_id]]
         # A person's own score stays, and is to be looked at again.
         grade.needs_manual_grade = grade.manual_score is not None
     for comment in notebook.comments:
-        comment.auto_comment = comments[comment.name]
+        comment.auto_comment = comments[names[comment.cell_id]]
     notebook.late_submission_penalty = None
     gradebook.db.flush()
     if submission.total_seconds_late > 0:

@@ -594,6 +594,26 @@ def test_a_gradebook_in_another_place_is_used(
     assert list((tmp_path / "here").iterdir()) == []
 
 
+def test_a_new_gradebook_is_like_nbgraders_own(graded: Course, tmp_path: Path) -> None:
+    """Its tables, and the version they are of, from which the next nbgrader upgrades it."""
+    programs = str(Path(sys.executable).parent)  # nbgrader starts alembic by name
+    subprocess.run(
+        [sys.executable, "-c", "from nbgrader.api import Gradebook; Gradebook('sqlite:///own.db', 'plain')"],
+        cwd=tmp_path, env=os.environ | {"PATH": programs + os.pathsep + os.environ["PATH"]}, check=True,
+    )  # fmt: skip
+    made = []
+    for path in (tmp_path / "own.db", graded.root / "gradebook.db"):
+        with contextlib.closing(sqlite3.connect(path)) as database:
+            tables = database.execute(
+                "SELECT name, sql FROM sqlite_master WHERE type = 'table' AND name != 'alembic_version'"
+            ).fetchall()
+            versions = database.execute("SELECT version_num FROM alembic_version").fetchall()
+            made.append((sorted(tables), versions))
+    own, ours = made
+    assert ours == own
+    assert len(own[1]) == 1
+
+
 def change_gradebook(course: Course, statement: str) -> None:
     """Do something to Alan's submission in the gradebook, behind everybody's back."""
     with open_gradebook(course) as book:
