@@ -37,7 +37,8 @@ from nbconvert.filters.widgetsdatatypefilter import WidgetsDataTypeFilter
 from nbconvert.preprocessors import CSSHTMLHeaderPreprocessor
 from nbformat import NotebookNode
 from nbformat.v4 import new_output
-from nbgrader.api import Base, Gradebook, InvalidEntry, MissingEntry
+from nbgrader import api
+from nbgrader.api import Gradebook, InvalidEntry, MissingEntry
 from nbgrader.converters import GenerateAssignment, GenerateFeedback
 from nbgrader.converters.base import BaseConverter
 from nbgrader.coursedir import CourseDirectory
@@ -47,7 +48,8 @@ from nbgrader.utils import capture_log, compute_checksum
 from sqlalchemy import NullPool, create_engine
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, OperationalError, SAWarning, StatementError
-from traitlets import List, Type, Unicode
+from sqlalchemy.orm import undefer
+from traitlets import Bool, List, Type, Unicode
 from traitlets.config import Config
 
 from autograder import batch, catalog, intake, recorded, workers
@@ -274,7 +276,7 @@ def _create_gradebook(config: Config) -> None:
     try:
         temporary.unlink(missing_ok=True)
         with create_engine(at_first, poolclass=NullPool).begin() as connection:
-            Base.metadata.create_all(connection)
+            api.Base.metadata.create_all(connection)
             MigrationContext.configure(connection).stamp(ScriptDirectory(ALEMBIC_DIR), "head")
         Gradebook(at_first.render_as_string(), CourseDirectory(config=config).course_id).close()
         temporary.replace(path)
@@ -446,7 +448,7 @@ def _write_notebook(
     """Write the notebook with its scores, as ``nbgrader autograde`` would."""
     directory = CourseDirectory(config=config, assignment_id=result.problem)
     executed = stored_notebook(course, result)
-    notebook = fill_in(copy.deepcopy(executed), result, executed)
+    notebook = fill_in(executed, result, executed)
     for cell in notebook.cells:
         if cell.id in metadata:
             cell.metadata.nbgrader = copy.copy(metadata[cell.id])
@@ -464,11 +466,13 @@ REMEMBERED = 1_000
 
 
 class Page(HTMLExporter):
-    """Makes a page without nbconvert's last pass over it.
+    """Makes a page without nbconvert's last pass over it, and checks its notebook once.
 
-    That parses the page and writes it again, which takes longer than all else, to make cells focusable that
-    nbgrader's template does not have, and to add what is added here: words for pictures that have none.
+    That pass parses the page and writes it again, which takes longer than all else, to make cells focusable
+    that nbgrader's template does not have, and to add what is added here: words for pictures without any.
     """
+
+    optimistic_validation = Bool(True).tag(config=True)
 
     def from_notebook_node(  # type: ignore[override]
         self, nb: NotebookNode, resources: dict[str, Any] | None = None, **kw: Any
@@ -514,28 +518,47 @@ _IMAGE_WITHOUT_WORDS = re.compile(r"<img\b(?![^>]*\salt=)")
 
 
 class Scores(GetGrades):
-    """Reads scores and comments of one notebook after another in a single gradebook.
+    """Reads scores and comments of one notebook after another in a single gradebook, in three queries each.
 
-    nbgrader opens it anew for each, which takes as long as making half a page.
+    nbgrader opens it anew for each and asks for every cell, which takes as long as making half a page.
     """
 
     def preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
         about = resources["nbgrader"]
         self.notebook_id, self.assignment_id = about["notebook"], about["assignment"]
         self.student_id = about["student"]
-        self.gradebook = self.parent.parent.gradebook
+        gradebook = self.parent.parent.gradebook
+        notebook = gradebook.find_submission_notebook(self.notebook_id, self.assignment_id, self.student_id)
+        self.gradebook = _Submitted(gradebook, notebook)
         nb, resources = NbGraderPreprocessor.preprocess(self, nb, resources)
-        notebook = self.gradebook.find_submission_notebook(
-            self.notebook_id, self.assignment_id, self.student_id
-        )
         penalty = notebook.late_submission_penalty or 0
         about |= {
             "score": notebook.score - penalty,
             "max_score": notebook.max_score,
             "late_penalty": penalty,
         }
-        self.gradebook.db.remove()  # nothing that was read is kept for the next
+        gradebook.db.remove()  # nothing that was read is kept for the next
         return nb, resources
+
+
+class _Submitted:
+    """Answers what nbgrader asks of a gradebook about the cells of one submitted notebook."""
+
+    def __init__(self, gradebook: Gradebook, notebook: api.SubmittedNotebook) -> None:
+        grades, comments = (
+            gradebook.db.query(kind, api.BaseCell.name)
+            .join(api.BaseCell, kind.cell_id == api.BaseCell.id)
+            .filter(kind.notebook_id == notebook.id)
+            for kind in (api.Grade, api.Comment)
+        )
+        self._grades = {name: grade for grade, name in grades.options(undefer(api.Grade.max_score))}
+        self._comments = {name: comment for comment, name in comments}
+
+    def find_grade(self, grade_cell: str, *_: str) -> api.Grade:
+        return self._grades[grade_cell]
+
+    def find_comment(self, solution_cell: str, *_: str) -> api.Comment:
+        return self._comments[solution_cell]
 
 
 class FeedbackFor(GenerateFeedback):
