@@ -518,7 +518,7 @@ _IMAGE_WITHOUT_WORDS = re.compile(r"<img\b(?![^>]*\salt=)")
 
 
 class Scores(GetGrades):
-    """Reads scores and comments of one notebook after another in a single gradebook, in three queries each.
+    """Reads scores and comments of one notebook after another in one gradebook, in a few queries each.
 
     nbgrader opens it anew for each and asks for every cell, which takes as long as making half a page.
     """
