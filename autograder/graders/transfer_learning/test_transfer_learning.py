@@ -1197,6 +1197,8 @@ def test_compiled_again(unfrozen):
             unfreezing.blame("forgets_to_compile")
         if result.learning_rate > ENOUGH * HEAD_RATE:
             unfreezing.blame("compiles_with_too_large_a_rate")
+        if result.learning_rate <= 0:
+            grader.fail("with a learning rate of 0 nothing would change")
         if result.loss.replace("_", "").lower() != "sparsecategoricalcrossentropy":
             unfreezing.blame("compiles_with_another_loss")
 
