@@ -26,7 +26,7 @@ from autograder.errors import (
 )
 from autograder.runner import CPU
 from autograder.sandbox import host, isolation
-from autograder.sandbox.host import Interrupted, Limits, Lost, Sandbox
+from autograder.sandbox.host import Interrupted, Job, Limits, Lost, Sandbox
 from autograder.submission import MAX_REBUILDS, SandboxSubmission
 
 SMALL = Limits(cpu_seconds=2, wall_seconds=20, memory_mb=192, disk_mb=4, processes=64)
@@ -541,6 +541,12 @@ class TestStrict:
         assert inside.run_cell(fork, 0).outputs[-1]["ename"] == "BlockingIOError"
 
 
+def ask_for_seconds(job: Job) -> None:
+    for _ in range(1000):
+        job.run_cell("1", 0)
+        time.sleep(0.01)
+
+
 class TestStarting:
     """A sandbox either works or says why not, and leaves nothing behind."""
 
@@ -575,10 +581,8 @@ class TestStarting:
             assert len(list(temporary.iterdir())) == (1 if each_level == "process" else 0)
         assert list(temporary.iterdir()) == []
         assert sandbox._process.returncode is not None
-        with pytest.raises(Lost):  # without namespaces the end takes a moment to reach a job's own process
-            for _ in range(1000):
-                job.run_cell("1", 0)
-                time.sleep(0.01)
+        with pytest.raises(Lost):
+            ask_for_seconds(job)  # without namespaces the end takes a moment to reach a job's own process
         job.close()
 
     def test_like_another(self, each_level, temporary):
