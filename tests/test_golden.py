@@ -19,8 +19,8 @@ from .conftest import SECRET
 GOLDEN = Path(__file__).parent / "golden"
 VARYING = ("seconds", "versions", "isolation", "submission_sha256", "grader_sha256")
 """What differs between machines or with every change of the engine."""
-LONG = {("ada", "transfer_learning")}
-"""What takes minutes, and of which others' submissions show as much."""
+LONG = {("ada", "transfer_learning"), ("grace", "transfer_learning")}
+"""What takes minutes, and of which other tests show as much: right answers, in two styles."""
 SUBMISSIONS = [
     pytest.param(student, name, marks=pytest.mark.long if (student, name) in LONG else ())
     for student, (_, _, names) in demo.STUDENTS.items()
