@@ -350,6 +350,7 @@ def _enter(
         For each student who could not be entered, why.
 
     Raises:
+        ConvGradeError: the gradebook does not know the problem.
         Unavailable: the gradebook could not be opened or written.
     """
     failures = {}
@@ -374,6 +375,8 @@ def _enter(
                     failures[result.student] = _refused(problem, _about_one(result, error))
     except OperationalError as error:
         raise Unavailable(_refused(problem, f"OperationalError: {_first_line(error.orig)}")) from error
+    except MissingEntry as error:  # somebody removed the assignment a moment ago
+        raise ConvGradeError(_refused(problem, f"MissingEntry: {_first_line(error)}")) from error
     return failures
 
 

@@ -35,7 +35,7 @@ from bs4 import BeautifulSoup
 from nbconvert.exporters import HTMLExporter
 from nbconvert.filters.markdown import markdown2html
 from nbconvert.preprocessors import CSSHTMLHeaderPreprocessor
-from nbgrader.api import Gradebook
+from nbgrader.api import Gradebook, MissingEntry
 from nbgrader.apps.api import NbGraderAPI
 from nbgrader.converters import Autograde
 from nbgrader.coursedir import CourseDirectory
@@ -540,6 +540,19 @@ def test_a_problem_that_cannot_be_recorded_costs_no_other(course: Course, result
         gradebook.record(course, course.submitted, [*astray, results["alan"]])
     assert [student in str(told.value) for student in ("ada", "kurt", "alan")] == [True, True, False]
     assert recorded.unrecorded(course, [results["alan"]]) == []
+
+
+def test_a_problem_that_is_removed_meanwhile_is_told_of(
+    course: Course, results: dict[str, Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In formgrader, perhaps, between the entry of its points and that of its scores."""
+
+    def find_nothing(*arguments: object) -> None:
+        raise MissingEntry("No such notebook")
+
+    monkeypatch.setattr(Gradebook, "find_notebook", find_nothing)
+    with pytest.raises(ConvGradeError, match=r"could not record .*MissingEntry: No such notebook"):
+        gradebook._enter(gradebook._settings(course), NAME, [results["ada"]], {"ada": ""})
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
