@@ -14,7 +14,7 @@ from statistics import fmean, median
 import measure
 import otter_form
 import samples
-from peers import HIDDEN, RECORDED, RESULTS, VISIBLE, Contestant, ConvGrade, Turn, contestants
+from peers import HIDDEN, LEFT_OUT, RECORDED, RESULTS, VISIBLE, Contestant, ConvGrade, Turn, contestants
 from samples import HandedIn
 
 from autograder import grader
@@ -29,17 +29,33 @@ class SchoolClass:
 
     Attributes:
         goal: how many times less wall time than nbgrader's it should take.
+        without: ways of grading that are left out whatever is asked for.
     """
 
     title: str
     problems: tuple[str, ...]
     goal: float
     about: str
+    without: tuple[str, ...] = ()
 
 
 CLASSES = {
     "light": SchoolClass("Light problems", samples.LIGHT, 20, "No TensorFlow."),
+    "large_light": SchoolClass(
+        "Light problems, a larger class",
+        samples.LIGHT,
+        20,
+        "What starting and the gradebook cost once is shared by more submissions.",
+        tuple(LEFT_OUT),
+    ),
     "build": SchoolClass("A problem that builds models", samples.BUILD_ONLY, 12, "It trains none."),
+    "large_build": SchoolClass(
+        "A problem that builds models, a larger class",
+        samples.BUILD_ONLY,
+        12,
+        "It trains none.",
+        tuple(LEFT_OUT),
+    ),
     "all": SchoolClass(
         "All six problems",
         samples.ALL,
@@ -55,7 +71,7 @@ def compare(name: str, students: int, rounds: int, python: Path, without: Collec
     chosen, conditions = CLASSES[name], measure.Conditions()
     submissions = samples.whole_class(students, chosen.problems)
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
-        found = contestants(Path(folder), submissions, python, without)
+        found = contestants(Path(folder), submissions, python, {*without, *chosen.without})
         for number in range(rounds):
             for contestant in order(found, number):
                 turn = contestant.take_turn()

@@ -41,7 +41,8 @@ hidden graders in its kernel, which is the same work, and with the visible tests
 can do. otter-grader runs without a container, a command a submission, on the same notebooks in its own
 form: test files whose cases call the same hidden graders. ConvGrade is measured up to its results, and with
 all that it does by default: the gradebook, scored notebooks and feedback pages. It alone runs the students'
-code in a sandbox.
+code in a sandbox. The larger classes are graded beside nbgrader alone, since the time otter-grader takes for
+a submission does not depend on their number.
 """
 TITLES = {
     **{name: chosen.title for name, chosen in comparison.CLASSES.items()},
@@ -50,6 +51,8 @@ TITLES = {
     "growth": growth.TITLE,
 }
 """What each part is called in the document, in its order."""
+LONG = ("large_light", "large_build", "all")
+"""Parts that a quick run leaves out."""
 
 
 def parse() -> argparse.Namespace:
@@ -62,6 +65,12 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--light", type=int, default=20, help="students of the light problems (20)")
     parser.add_argument(
         "--build", type=int, default=20, help="students of the problem that builds models (20)"
+    )
+    parser.add_argument(
+        "--large-light", type=int, default=100, help="students of the larger light class (100)"
+    )
+    parser.add_argument(
+        "--large-build", type=int, default=40, help="students of the larger class that builds (40)"
     )
     parser.add_argument("--all", type=int, default=3, help="students of all six problems (3)")
     parser.add_argument("--rounds", type=int, default=2, help="how often the ways of grading take turns (2)")
@@ -96,7 +105,9 @@ def measurements(options: argparse.Namespace) -> Mapping[str, Callable[[], str]]
     sizes = [size for size in (1, 10, 100) if size < options.growth]
     return {
         "light": lambda: compare("light", options.light),
+        "large_light": lambda: compare("large_light", options.large_light),
         "build": lambda: compare("build", options.build),
+        "large_build": lambda: compare("large_build", options.large_build),
         "all": lambda: compare("all", options.all),
         "first_model": lambda: first_model.measure_first_model(options.first_model),
         "floor": lambda: floor.measure_floor(options.floor, options.models),
@@ -116,7 +127,7 @@ def write(document: Path, title: str, section: str) -> None:
 def main() -> None:
     options = parse()
     everything = measurements(options)
-    chosen = options.parts or [part for part in TITLES if not (options.quick and part == "all")]
+    chosen = options.parts or [part for part in TITLES if not (options.quick and part in LONG)]
     for part in chosen:
         print(f"measuring: {TITLES[part]}", file=sys.stderr, flush=True)
         write(options.document, TITLES[part], f"{TITLES[part]}\n\n{everything[part]()}")
