@@ -658,7 +658,7 @@ def interrupt(run: Run, number: signal.Signals, group: bool) -> None:
     """Ask a run to stop as ``kill`` does, or as a terminal asks all of its group; it does, quietly."""
     tree = descendants(run.process.pid)
     (os.killpg if group else os.kill)(run.process.pid, number)
-    run.process.send_signal(signal.SIGCONT)
+    run.process.send_signal(signal.SIGCONT)  # it may be held still
     assert (run.end(), run.err) == (128 + number, STOPPED)
     require_gone(tree)
     until(lambda: not list(run.temporary.iterdir()), "the end of its temporary files")
