@@ -12,7 +12,6 @@ from pathlib import Path
 from statistics import fmean, median
 
 import measure
-import otter_form
 import samples
 from peers import HIDDEN, LEFT_OUT, RECORDED, RESULTS, VISIBLE, Contestant, ConvGrade, Turn, contestants
 from samples import HandedIn
@@ -66,12 +65,16 @@ CLASSES = {
 }
 
 
-def compare(name: str, students: int, rounds: int, python: Path, without: Collection[str] = ()) -> str:
-    """Grade a class in all ways but those `without`, and return its part of the document."""
+def compare(name: str, students: int, rounds: int, environment: Path, without: Collection[str] = ()) -> str:
+    """Grade a class in all ways but those `without`, and return its part of the document.
+
+    Args:
+        environment: otter's; it is made if need be.
+    """
     chosen, conditions = CLASSES[name], measure.Conditions()
     submissions = samples.whole_class(students, chosen.problems)
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
-        found = contestants(Path(folder), submissions, python, {*without, *chosen.without})
+        found = contestants(Path(folder), submissions, environment, {*without, *chosen.without})
         for number in range(rounds):
             for contestant in order(found, number):
                 turn = contestant.take_turn()
@@ -104,7 +107,7 @@ def report(
     yield (
         f"{', '.join(f'`{problem}`' for problem in chosen.problems)}. {chosen.about} {students} students, "
         f"{len(submissions)} submissions, {rounds} round{'s' * (rounds > 1)}. "
-        + conditions.describe([f"otter-grader {otter_form.VERSION}"])
+        + conditions.describe(package for contestant in found for package in contestant.packages)
         + "\n"
     )
     yield timing(found, len(submissions))

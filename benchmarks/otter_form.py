@@ -76,19 +76,18 @@ def check_{number}(env):
 """
 
 
-def make_environment(folder: Path = ENVIRONMENT) -> Path:
-    """Make otter's virtual environment where there is none with these packages, and return its Python."""
+def make_environment(folder: Path) -> None:
+    """Make otter's virtual environment where there is none with these packages."""
     python, done = folder / "bin" / "python", folder / "installed"
     packages = [f"otter-grader=={VERSION}", *(f"{name}=={version(name)}" for name in SAME_VERSIONS)]
     if done.is_file() and done.read_text() == "\n".join(packages):
-        return python
+        return
     subprocess.run([sys.executable, "-m", "venv", folder], check=True)
     (folder / ".gitignore").write_text("*\n")
     subprocess.run([python, "-m", "pip", "install", "--quiet", *packages], check=True)
     (site_packages,) = folder.glob("lib/python*/site-packages")
     (site_packages / "convgrade.pth").write_text(f"{ROOT}\n")
     done.write_text("\n".join(packages))
-    return python
 
 
 def command(python: Path, times: Path, *arguments: str | Path) -> list[str | Path]:

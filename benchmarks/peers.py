@@ -9,6 +9,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
+from typing import ClassVar
 
 import measure
 import nbformat
@@ -64,7 +65,13 @@ class Turn:
 
 @dataclass
 class Contestant:
-    """One way of grading a class, in a course of its own that every turn begins with a copy of."""
+    """One way of grading a class, in a course of its own that every turn begins with a copy of.
+
+    Attributes:
+        packages: what it needs beside the course's own environment, with the version.
+    """
+
+    packages: ClassVar[Sequence[str]] = ()
 
     name: str
     template: Course
@@ -148,9 +155,12 @@ class Nbgrader(Contestant):
 class Otter(Contestant):
     """``otter run``, a command a submission: without a container it takes no class."""
 
-    python: Path = otter_form.ENVIRONMENT / "bin" / "python"
+    packages = (f"otter-grader {otter_form.VERSION}",)
+
+    environment: Path = otter_form.ENVIRONMENT
 
     def prepare(self) -> None:
+        otter_form.make_environment(self.environment)
         root = self.template.root
         for problem in self.problems:
             tests = root / "otter" / problem
@@ -176,7 +186,8 @@ class Otter(Contestant):
         return Turn(spent, [], own, self.scores(course))
 
     def otter(self, course: Course, *arguments: str | Path) -> Spent:
-        command = otter_form.command(self.python, course.root / "times.txt", *arguments)
+        python = self.environment / "bin" / "python"
+        command = otter_form.command(python, course.root / "times.txt", *arguments)
         return measure.run(command, course.root)
 
     def scores(self, course: Course) -> Scores:
@@ -209,11 +220,12 @@ LEFT_OUT = {"visible": VISIBLE, "otter": OTTER}
 
 
 def contestants(
-    folder: Path, submissions: Sequence[HandedIn], python: Path, without: Collection[str] = ()
+    folder: Path, submissions: Sequence[HandedIn], environment: Path, without: Collection[str] = ()
 ) -> list[Contestant]:
     """Make a course for each way of grading; all have the same secret, so the same hidden inputs.
 
     Args:
+        environment: otter's; it is made if need be.
         without: keys of `LEFT_OUT`.
     """
 
@@ -228,7 +240,7 @@ def contestants(
         ConvGrade(RECORDED, own, submissions),
         Nbgrader(VISIBLE, course("visible"), submissions, hidden=False),
         Nbgrader(HIDDEN, course("hidden"), submissions),
-        Otter(OTTER, course("otter"), submissions, python=python),
+        Otter(OTTER, course("otter"), submissions, environment=environment),
     ]
     left_out = {LEFT_OUT[name] for name in without}
     found = [contestant for contestant in found if contestant.name not in left_out]

@@ -99,8 +99,7 @@ def measurements(options: argparse.Namespace) -> Mapping[str, Callable[[], str]]
     """Return what measures each part and gives its section."""
 
     def compare(name: str, students: int) -> str:
-        python = otter_form.make_environment(options.otter)
-        return comparison.compare(name, students, options.rounds, python, options.without)
+        return comparison.compare(name, students, options.rounds, options.otter, options.without)
 
     sizes = [size for size in (1, 10, 100) if size < options.growth]
     return {
