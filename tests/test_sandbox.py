@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import tempfile
 import time
 from contextlib import closing
@@ -432,8 +433,12 @@ class TestApart:
     def test_environment(self, job):
         """It holds what is listed, and nothing of whoever started the sandbox."""
         names = set(evaluated(job, "sorted(__import__('os').environ)"))
-        assert names - {"PWD"} == set(isolation.environment("", CPU))
+        assert names - {"PWD", "LD_LIBRARY_PATH"} == set(isolation.environment("", CPU))
         assert SECRET not in str(evaluated(job, "dict(__import__('os').environ)"))
+
+    def test_the_same_python(self, job):
+        """Student code runs under the version that the engine runs under, not the system's."""
+        assert evaluated(job, "__import__('sys').version") == sys.version
 
     def test_nothing_of_the_engine_but_its_own_files(self, job):
         """Neither graders nor answers can be imported."""

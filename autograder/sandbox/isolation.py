@@ -10,6 +10,7 @@ import os
 import shutil
 import site
 import sys
+import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -39,7 +40,7 @@ _SYSTEM_FILES = ("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/localtime", "/etc/
 
 
 def environment(home: str, runner: Runner) -> dict[str, str]:
-    """Return all of the environment that student code sees."""
+    """Return the environment that student code sees; ``strict`` adds where Python's library is."""
     return runner.environment | {
         "PATH": "/usr/bin:/bin",
         "HOME": home,
@@ -76,7 +77,8 @@ def strict_command(bwrap: str, settings: str, runner: Runner) -> list[str]:
         "--unshare-user", "--unshare-all", "--die-with-parent", "--new-session",
         "--hostname", "sandbox", "--cap-drop", "ALL", "--clearenv",
     ]  # fmt: skip
-    walls += [part for pair in environment("/tmp", runner).items() for part in ("--setenv", *pair)]
+    variables = environment("/tmp", runner) | {"LD_LIBRARY_PATH": "/libpython"}
+    walls += [part for pair in variables.items() for part in ("--setenv", *pair)]
     warm = [_inner_python(), *_PYTHON_OPTIONS, _START, _site_argument(), settings]
     # Whatever can be written to outside the private folders would pass from one submission to the next.
     devices = ["--dev", "/dev", *_device_arguments(runner)]
@@ -141,7 +143,8 @@ def _filesystem() -> list[str]:
     """Return bubblewrap's arguments for what the sandbox sees of the disk, read-only."""
     arguments, shown = [], []
     # Named, because bubblewrap closes the folders that it makes on the way to anybody but their owner.
-    for folder in ("/job", "/etc", "/usr/local", "/python", "/site", "/engine", "/engine/autograder/sandbox"):
+    opened = ("/job", "/etc", "/usr/local", "/python", "/libpython", "/site", "/engine/autograder/sandbox")
+    for folder in opened:
         arguments += _open_folder(folder)
     for folder in _SYSTEM_FOLDERS:
         if Path(folder).is_symlink():
@@ -152,6 +155,9 @@ def _filesystem() -> list[str]:
         arguments += ["--ro-bind-try", name, name]
     if not _prefix_is_system():
         shown.append((sys.base_prefix, "/python"))
+    library = _shared_library()
+    if library:
+        arguments += ["--ro-bind", library, f"/libpython/{Path(library).name}"]
     for number, packages in enumerate(site_folders()):
         shown.append((str(packages), f"/site/{number}"))
     for folder, target in shown:
@@ -190,6 +196,17 @@ def _open_folder(path: str) -> list[str]:
 
 def _prefix_is_system() -> bool:
     return Path(sys.base_prefix).resolve() == Path("/usr")
+
+
+def _shared_library() -> str | None:
+    """Return the shared library that holds this Python, if one does.
+
+    Many programs name its folder by a path that the sandbox doesn't have. They would not start there, or,
+    where the system has a library of that name, run as the system's version of Python.
+    """
+    name = sysconfig.get_config_var("INSTSONAME")
+    loaded = (line.split(maxsplit=5)[-1] for line in Path("/proc/self/maps").read_text().splitlines())
+    return next((path for path in loaded if os.path.basename(path) == name), None)
 
 
 def _inner_python() -> str:
