@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import sysconfig
 import tempfile
 import time
 from contextlib import closing
@@ -517,8 +518,10 @@ class TestStrict:
     def test_what_it_sees_of_the_disk(self, inside):
         """The system's programs and Python, but no home, no temporary folder of the host, no repository."""
         root = set(evaluated(inside, "__import__('os').listdir('/')"))
-        seen = "bin dev engine etc job lib lib32 lib64 proc python sbin site tmp usr"
+        seen = "bin dev engine etc job lib lib32 lib64 libpython proc python sbin site tmp usr"
         assert root <= set(seen.split())
+        libraries = evaluated(inside, "__import__('os').listdir('/libpython')")
+        assert set(libraries) <= {sysconfig.get_config_var("INSTSONAME")}
         assert evaluated(inside, "[__import__('os').listdir(d) for d in ('/tmp', '/job', '/dev/shm')]") == [
             [],
             [],
