@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import select
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -232,7 +234,7 @@ class Sandbox:
                 self._control.settimeout(None)
                 self._greeted = True
                 return
-            self._process.kill()
+            self._kill()
             self._process.wait()
             self._control.close()
             log.seek(0)
@@ -278,16 +280,22 @@ class Sandbox:
                 with contextlib.suppress(OSError):  # it may have ended
                     self._control.recv(4096)
             else:
-                self._process.kill()  # it imports still, and has forked nothing
+                self._kill()  # it imports still, and has forked nothing
         self._control.close()
         if self._log:
             self._log.close()
         try:
             self._process.wait(10)
         except subprocess.TimeoutExpired:
-            self._process.kill()
+            self._kill()
             self._process.wait()
         self._remove_folder()
+
+    def _kill(self) -> None:
+        """Kill the process that was started, and a child of it that doesn't yet die with its parent."""
+        assert self._process is not None
+        if self._process.returncode is None:  # or its number may be another's by now
+            os.killpg(self._process.pid, signal.SIGKILL)
 
     def _remove_folder(self) -> None:
         if self._folder:
