@@ -90,9 +90,9 @@ def make_environment(folder: Path) -> None:
     done.write_text("\n".join(packages))
 
 
-def command(python: Path, times: Path, *arguments: str | Path) -> list[str | Path]:
+def command(environment: Path, times: Path, *arguments: str | Path) -> list[str | Path]:
     """Return the command ``otter …``, which notes its own seconds in `times`."""
-    return [python, "-c", TIMED, times, *arguments]
+    return [environment / "bin" / "python", "-c", TIMED, times, *arguments]
 
 
 def write_tests(folder: Path, problem: str, secret: bytes) -> None:

@@ -186,8 +186,7 @@ class Otter(Contestant):
         return Turn(spent, [], own, self.scores(course))
 
     def otter(self, course: Course, *arguments: str | Path) -> Spent:
-        python = self.environment / "bin" / "python"
-        command = otter_form.command(python, course.root / "times.txt", *arguments)
+        command = otter_form.command(self.environment, course.root / "times.txt", *arguments)
         return measure.run(command, course.root)
 
     def scores(self, course: Course) -> Scores:

@@ -205,7 +205,8 @@ def _shared_library() -> str | None:
     where the system has a library of that name, run as the system's version of Python.
     """
     name = sysconfig.get_config_var("INSTSONAME")
-    loaded = (line.split(maxsplit=5)[-1] for line in Path("/proc/self/maps").read_text().splitlines())
+    mapped = os.fsdecode(Path("/proc/self/maps").read_bytes()).splitlines()
+    loaded = (line.split(maxsplit=5)[-1] for line in mapped)
     return next((path for path in loaded if os.path.basename(path) == name), None)
 
 
