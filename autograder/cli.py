@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import io
 import json
 import os
 import signal
@@ -47,6 +48,8 @@ CourseFolder = Annotated[Path, typer.Option("--course", help="The course folder.
 def main() -> None:
     """Run the command line; every expected failure is one sentence and an exit code."""
     stop = _Stop()
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a student's folder may have a name that is no text
+        sys.stdout.reconfigure(errors="backslashreplace")
     with stop.listening():
         try:
             app()
@@ -114,7 +117,7 @@ class _Stop:
 
 
 def _chosen(names: list[str] | None) -> list[Problem]:
-    return [catalog.problem(name) for name in names] if names else catalog.problems()
+    return [catalog.problem(name) for name in dict.fromkeys(names)] if names else catalog.problems()
 
 
 def _version(wanted: bool) -> None:
@@ -159,7 +162,7 @@ def build(
 
 @app.command(epilog="Example: `convgrade new dilated_convolution`")
 def new(problem: Annotated[str, typer.Argument(help="Its name, like `dilated_convolution`.")]) -> None:
-    """Make the two files of a new problem, ready to be filled."""
+    """Make the files of a new problem, ready to be filled."""
     from autograder import build as building
 
     for path in building.new(problem):
@@ -200,7 +203,7 @@ def grade(
         raise ConvGradeError(f"--isolation is auto, strict or process, not {isolation!r}.")
     where = Course.at(course)
     console = Console(stderr=json_file == "-")
-    wanted = Grading(_chosen(problems), student or [], jobs, scheduler, force, isolation)
+    wanted = Grading(_chosen(problems), list(dict.fromkeys(student or [])), jobs, scheduler, force, isolation)
     try:
         results = grade_course(where, submitted or where.submitted, wanted, console)
     except NotRecorded as error:
@@ -363,7 +366,7 @@ def _record(
 ) -> None:
     from autograder import recorded, workers
 
-    unrecorded = recorded.unrecorded(course, results)
+    unrecorded = recorded.unrecorded(course, submitted, results)
     if unrecorded:
         from autograder import gradebook
 

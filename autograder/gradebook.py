@@ -38,7 +38,7 @@ from nbconvert.preprocessors import CSSHTMLHeaderPreprocessor
 from nbformat import NotebookNode
 from nbformat.v4 import new_output
 from nbgrader import api
-from nbgrader.api import Gradebook, InvalidEntry, MissingEntry
+from nbgrader.api import Gradebook, MissingEntry
 from nbgrader.converters import GenerateAssignment, GenerateFeedback
 from nbgrader.converters.base import BaseConverter
 from nbgrader.coursedir import CourseDirectory
@@ -47,7 +47,7 @@ from nbgrader.preprocessors import AssignLatePenalties, GetGrades, LimitOutput, 
 from nbgrader.utils import capture_log, compute_checksum
 from sqlalchemy import NullPool, create_engine
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError, OperationalError, SAWarning, StatementError
+from sqlalchemy.exc import DBAPIError, OperationalError, SAWarning
 from sqlalchemy.orm import undefer
 from traitlets import Bool, List, Type, Unicode
 from traitlets.config import Config
@@ -240,16 +240,24 @@ def record(course: Course, submitted: Path, results: Iterable[Result], jobs: int
                 failures.append(str(error))
                 continue
             failures += refused
-            pages += [(problem, executor.submit(_write_pages, course, problem, *group)) for group in ready]
+            try:
+                pages += [
+                    (problem, executor.submit(_write_pages, course, problem, *group)) for group in ready
+                ]
+            except BrokenExecutor:
+                failures.append(_refused(problem, PAGES_ENDED))
         for problem, page in pages:
             try:
                 failures += page.result()
             except BrokenExecutor:
-                failures.append(_refused(problem, "a process that wrote pages was ended"))
+                failures.append(_refused(problem, PAGES_ENDED))
     if failures:
         more = len(failures) - FAILURES_TOLD
         told = failures[:FAILURES_TOLD] + ([f"And {more} more."] if more > 0 else [])
         raise ConvGradeError("\n".join(told))
+
+
+PAGES_ENDED = "a process that wrote pages was ended"
 
 
 class _ThisProcess(Executor):
@@ -268,7 +276,9 @@ def _create_gradebook(config: Config) -> None:
     later. A gradebook that was stopped between the two looks right, but the next version can't upgrade it.
     """
     url = make_url(config.CourseDirectory.db_url)
-    if url.get_backend_name() != "sqlite" or not url.database or Path(url.database).exists():
+    if url.get_backend_name() != "sqlite" or not url.database or url.database.startswith("file:"):
+        return
+    if Path(url.database).exists():
         return
     path = Path(url.database)
     temporary = path.with_name(f".{path.name}{UNFINISHED}")
@@ -366,7 +376,9 @@ def _enter(
                 try:
                     _enter_one(gradebook, late, result, names, times[result.student])
                     gradebook.db.commit()
-                except (InvalidEntry, MissingEntry, KeyError, ValueError, StatementError) as error:
+                except (
+                    Exception
+                ) as error:  # penalties may be the instructor's own code, which raises anything
                     gradebook.db.rollback()
                     if isinstance(error.__context__, OperationalError):  # nbgrader makes it an InvalidEntry
                         raise error.__context__ from None
@@ -433,6 +445,7 @@ def _write_pages(
     config = _settings(course)
     for result in results:
         try:
+            _require_one_line(result.student)
             _write_notebook(course, config, result, metadata, times[result.student])
             written.append(result.student)
         except Exception as error:  # a stored notebook may be anything by now, and costs nobody else
@@ -443,6 +456,16 @@ def _write_pages(
         except ConvGradeError as error:
             failures.append(str(error))
     return failures
+
+
+def _require_one_line(name: str) -> None:
+    """Make sure that nbgrader, which finds students in paths by a pattern, can tell whose a notebook is.
+
+    Raises:
+        ConvGradeError: the name has a line break.
+    """
+    if "\n" in name:
+        raise ConvGradeError("nbgrader can't write pages for a name with a line break; rename the folder.")
 
 
 def _write_notebook(
@@ -462,6 +485,8 @@ def _write_notebook(
     write_atomically(folder / f"{result.problem}.ipynb", nbformat.writes(notebook))
     if handed_in_at:
         write_atomically(folder / "timestamp.txt", handed_in_at)
+    else:
+        (folder / "timestamp.txt").unlink(missing_ok=True)
 
 
 REMEMBERED = 1_000
@@ -576,9 +601,11 @@ class FeedbackFor(GenerateFeedback):
         with Gradebook(self.coursedir.db_url, self.coursedir.course_id) as self.gradebook:
             super().start()
 
-    def init_destination(self, assignment_id: str, student_id: str) -> bool:
-        """Say whether to write this student's."""
-        return student_id in self.students and super().init_destination(assignment_id, student_id)
+    def init_notebooks(self) -> None:
+        """Take the students' notebooks by name: nbgrader's patterns take brackets in a name for their own."""
+        problem = self.coursedir.assignment_id
+        folders = [self._format_source(problem, student) for student in self.students]
+        self.assignments = {folder: [str(Path(folder, f"{problem}.ipynb"))] for folder in folders}
 
     def write_single_notebook(self, output: str, resources: Any) -> None:
         """Write one page, whole or not at all: half a page would count as recorded."""

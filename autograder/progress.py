@@ -24,8 +24,8 @@ class GradingProgress:
     def __init__(self, console: Console, total: int) -> None:
         self._console = console
         self._total = total
-        self._done = 0
         self._running: dict[tuple[str, str], News] = {}
+        self._finished: set[tuple[str, str]] = set()
         self._began = self._last_line = time.monotonic()
         self._bar = Progress(
             MofNCompleteColumn(), BarColumn(), TimeRemainingColumn(), TextColumn("{task.description}"),
@@ -43,21 +43,22 @@ class GradingProgress:
         self._bar.stop()
 
     def hear(self, news: News) -> None:
-        """Take note of what a worker does."""
-        self._running[news.student, news.problem] = news
+        """Take note of what a worker does; what has come in already is in work no more."""
+        if (news.student, news.problem) not in self._finished:
+            self._running[news.student, news.problem] = news
         self._bar.update(self._task, description=self._describe_running())
 
     def finish(self, result: Result) -> None:
         """Take note of a result."""
-        self._done += 1
+        self._finished.add((result.student, result.problem))
         self._running.pop((result.student, result.problem), None)
         self._bar.update(self._task, advance=1, description=self._describe_running())
-        now = time.monotonic()
+        done, now = len(self._finished), time.monotonic()
         if not self._console.is_terminal and now - self._last_line > LINE_SECONDS:
             self._last_line = now
-            left = (now - self._began) / self._done * (self._total - self._done)
+            left = (now - self._began) / done * (self._total - done)
             self._console.print(
-                f"{self._done} of {self._total} graded, about {timedelta(seconds=round(left))} left"
+                f"{done} of {self._total} graded, about {timedelta(seconds=round(left))} left"
             )
 
     def _describe_running(self) -> str:

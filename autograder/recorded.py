@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from autograder import intake
 from autograder.catalog import Course
 from autograder.errors import CourseError
 from autograder.results import Result
@@ -116,11 +117,12 @@ def scores_held(course: Course, problems: Iterable[str]) -> dict[tuple[str, str]
     return held
 
 
-def unrecorded(course: Course, results: Sequence[Result]) -> list[Result]:
+def unrecorded(course: Course, submitted: Path, results: Sequence[Result]) -> list[Result]:
     """Return the results that are not, or not all, in nbgrader's hands yet.
 
     Recording writes the gradebook, then the notebook with scores, then the feedback. The gradebook is asked
     itself, since it may be any database, be lost or be exchanged; each file must be younger than its result.
+    Penalties hang on when a submission was handed in: what was recorded of that must still be so.
     A submission that could not be checked is among them as long as the gradebook has an older score of it.
 
     Raises:
@@ -132,20 +134,30 @@ def unrecorded(course: Course, results: Sequence[Result]) -> list[Result]:
         scores = held.get((result.student, result.problem), {})
         if result.status == "could_not_check":
             return not scores
-        place = Path(result.student, result.problem, result.problem)
+        place = Path(result.student, result.problem)
         traces = [
-            _written_at(course.root / "autograded" / place.with_suffix(".ipynb")),
-            _written_at(course.root / "feedback" / place.with_suffix(".html")),
+            _written_at(course.root / "autograded" / place / f"{result.problem}.ipynb"),
+            _written_at(course.root / "feedback" / place / f"{result.problem}.html"),
         ]
+        told = _text(course.root / "autograded" / place / "timestamp.txt")
+        same_time = intake.read_timestamp(submitted, result.student, result.problem, told) == told
         entered = all(
             (score := scores.get(f"test-{question.question}")) is not None
             and math.isclose(score, question.points, rel_tol=1e-5)  # some databases round
             for question in result.questions
         )
         written = _written_at(course.results / result.student / f"{result.problem}.json")
-        return entered and bool(scores) and min(traces) >= written
+        return entered and bool(scores) and min(traces) >= written and same_time
 
     return [result for result in results if not is_recorded(result)]
+
+
+def _text(path: Path) -> str:
+    """Return what stands in a file; nothing where there is none."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return ""
 
 
 def _written_at(path: Path) -> int:

@@ -11,13 +11,15 @@ import contextlib
 import functools
 import importlib.metadata
 import os
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 Device = Literal["cpu", "gpu"]
+
+LOCKS = "/tmp"
+"""Where all of a user's gradings find the card's lock; each has a folder for temporary files of its own."""
 
 
 @dataclass(frozen=True)
@@ -59,10 +61,14 @@ class Runner:
             return
         import fcntl
 
-        path = Path(tempfile.gettempdir(), f"convgrade-gpu-{os.getuid()}.lock")
-        with path.open("w") as lock:
+        lock = os.open(
+            f"{LOCKS}/convgrade-gpu-{os.getuid()}.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600
+        )
+        try:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+        finally:
+            os.close(lock)
 
 
 CPU = Runner()

@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import gc
 import json
+import math
 import multiprocessing
 import os
 import signal
@@ -21,6 +22,7 @@ from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from concurrent.futures import (
     FIRST_COMPLETED,
     BrokenExecutor,
+    CancelledError,
     Executor,
     Future,
     ProcessPoolExecutor,
@@ -29,6 +31,7 @@ from concurrent.futures import (
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 from autograder import batch
@@ -38,6 +41,8 @@ from autograder.results import Result
 
 SPARE_MB = 1_024
 """Memory that is left to the system, in 2^20 bytes, where slots are counted by memory."""
+CONTROL_GROUPS = Path("/sys/fs/cgroup")
+"""Where Linux tells a container its limits: version 2 in files here, version 1 in a folder for each kind."""
 CONNECT_SECONDS = 20
 """How long a scheduler is looked for."""
 WARM_MB = 600
@@ -202,10 +207,11 @@ def cluster(address: str) -> Iterator[Pool]:
     """Offer the workers of a dask scheduler.
 
     Raises:
-        CourseError: dask is not installed, or there is no scheduler or no worker.
+        CourseError: dask is not installed, there is no scheduler or no worker, or the scheduler was lost.
     """
     try:
         from distributed import Client
+        from distributed.client import ClosedClientError
     except ImportError:
         raise CourseError("--scheduler needs dask: pip install -e '.[cluster]'.") from None
     try:
@@ -220,6 +226,11 @@ def cluster(address: str) -> Iterator[Pool]:
             )
         # The same submission may be graded twice on purpose: what it gives is not to be remembered.
         yield Pool(sum(threads.values()), lambda slots: client.get_executor(pure=False))
+    except (CancelledError, ClosedClientError) as error:
+        raise CourseError(
+            f"The scheduler at {address} was lost. Finished results are kept; run the command again when it "
+            "is there."
+        ) from error
     finally:
         client.close()
 
@@ -250,22 +261,42 @@ def _listen(heard: Connection, hear: Hear) -> None:
         hear(News(*told))
 
 
-def cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def cores(control_groups: Path = CONTROL_GROUPS) -> int:
+    """Return how many cores this process may use, in a container too."""
+    here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    older = control_groups / "cpu"
+    for limit in (
+        _numbers(control_groups / "cpu.max"),
+        _numbers(older / "cpu.cfs_quota_us") + _numbers(older / "cpu.cfs_period_us"),
+    ):
+        if len(limit) == 2:
+            of_each_period, period = limit
+            here = min(here, math.ceil(of_each_period / period))
+    return here
 
 
-def default_jobs(memory_mb: int) -> int:
-    """Return how many submissions this machine can grade at a time.
+def _numbers(file: Path) -> list[int]:
+    """Return the positive numbers that a control group's file holds; words and -1 stand for no limit."""
+    try:
+        return [int(word) for word in file.read_text().split() if word.isdecimal()]
+    except OSError:
+        return []
+
+
+def default_jobs(memory_mb: int, control_groups: Path = CONTROL_GROUPS) -> int:
+    """Return how many submissions this machine, or this container, can grade at a time.
 
     Args:
         memory_mb: what the largest may use, in 2^20 bytes.
     """
-    try:
-        installed_mb = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20
-    except (ValueError, OSError):
-        return cores()
-    return max(1, min(cores(), (installed_mb - SPARE_MB - WARM_MB) // memory_mb))
+    limits = _numbers(control_groups / "memory.max")
+    limits += _numbers(control_groups / "memory" / "memory.limit_in_bytes")
+    with contextlib.suppress(ValueError, OSError):
+        limits.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    at_most = cores(control_groups)
+    if limits:
+        at_most = min(at_most, ((min(limits) >> 20) - SPARE_MB - WARM_MB) // memory_mb)
+    return max(1, at_most)
 
 
 def grade_all(planned: Batch, pool: Pool) -> Generator[Graded, None, None]:
@@ -328,6 +359,8 @@ def _until_a_worker_dies(
                 except BrokenExecutor:
                     lost.append(item)
                     continue
+                except CancelledError:  # with the scheduler, all that was in hand is gone
+                    raise
                 except Exception as error:  # a fault of the engine's own stops nobody else's grading
                     graded = _not_checked(
                         item,

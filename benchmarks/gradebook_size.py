@@ -168,7 +168,7 @@ def measure_pages(made: Class, number: int, jobs: int) -> None:
 def measure_unrecorded(made: Class) -> None:
     """Ask what is not recorded yet, when everything is."""
     began = time.monotonic()
-    missing = recorded.unrecorded(made.course, made.results)
+    missing = recorded.unrecorded(made.course, made.course.submitted, made.results)
     print(f"finding that all {len(made.results)} are recorded: {time.monotonic() - began:.1f} s")
     if missing:
         raise RuntimeError(f"{len(missing)} are not recorded, {missing[0].student} for one.")

@@ -20,7 +20,7 @@ from autograder.batch import Graded, Work
 from autograder.catalog import Course, Problem
 from autograder.errors import ConvGradeError, CourseError, SandboxError
 from autograder.intake import HandedIn
-from autograder.results import Result
+from autograder.results import Result, read_result
 from autograder.sandbox import isolation
 
 from .conftest import SECRET
@@ -51,9 +51,7 @@ def by_student(graded: Iterator[Graded]) -> dict[str, Result]:
 def test_a_file_that_the_machine_refuses_is_nobodys_zero() -> None:
     """It could not be checked, with what to do, and is graded once it can be read."""
     (work,) = work_of("ada")
-    refused = replace(
-        work.handed_in, reason="iou.ipynb could not be opened: Permission denied.", refused=True
-    )
+    refused = replace(work.handed_in, reason="iou.ipynb could not be read: Permission denied.", refused=True)
     result = batch.grade_one(replace(work, handed_in=refused)).result
     assert (result.status, result.score) == ("could_not_check", None)
     assert result.notes == [f"{refused.reason} Make it readable and grade again."]
@@ -132,6 +130,38 @@ def test_a_damaged_result_is_graded_again(course: Course) -> None:
     assert students_of(plan(course).waiting) == ["ada"]
 
 
+def test_another_reason_for_having_nothing_is_told(course: Course) -> None:
+    """A folder without a notebook is like any other only to its hash, which both have not."""
+    notebook = course.submitted / "ada" / PROBLEM / f"{PROBLEM}.ipynb"
+    notebook.unlink()
+    store(course)
+    why = f"There is no notebook: {notebook.name} is missing."
+    empty = replace(read_result(course.results, "ada", PROBLEM), status="unreadable", notes=[why])
+    empty.write(course.results)
+    assert "ada" in students_of(plan(course).reused)
+    for name in ("old.ipynb", "new.ipynb"):
+        notebook.with_name(name).touch()
+    assert students_of(plan(course).waiting) == ["ada"]
+
+
+def test_a_folder_that_may_not_be_looked_into_is_not_passed_over(
+    course: Course, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It could not be checked, which is told; who has handed in nothing is not there at all."""
+    (course.submitted / "kurt").mkdir()
+    lstat = Path.lstat
+
+    def refuse(path: Path) -> os.stat_result:
+        if "ada" in path.parts:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return lstat(path)
+
+    monkeypatch.setattr(Path, "lstat", refuse)
+    planned = plan(course)
+    assert students_of(planned.waiting) == ["ada", "alan", "grace"]
+    assert planned.waiting[0].is_there()
+
+
 def test_only_the_students_asked_for_are_graded(course: Course) -> None:
     """A name that handed in nothing is an error, not an empty batch."""
     assert students_of(plan(course, students=["grace"]).waiting) == ["grace"]
@@ -156,6 +186,7 @@ CHANGES: dict[str, Callable[[Problem, pytest.MonkeyPatch, Path], object]] = {
     "authored source": lambda problem, monkeypatch, tmp_path: touch(problem.source),
     "source notebook": lambda problem, monkeypatch, tmp_path: touch(problem.notebook),
     "release": lambda problem, monkeypatch, tmp_path: touch(problem.release),
+    "data beside it": lambda problem, monkeypatch, tmp_path: problem.source.with_suffix(".csv").touch(),
     "engine": lambda problem, monkeypatch, tmp_path: change_engine(monkeypatch, tmp_path),
     "versions": lambda problem, monkeypatch, tmp_path: monkeypatch.setattr(batch, "versions", dict),
 }
@@ -181,6 +212,17 @@ def test_whatever_can_change_a_score_changes_the_fingerprint(
     assert batch.fingerprint(own_problem, SECRET, "process") == before
     CHANGES[what](own_problem, monkeypatch, tmp_path)
     assert batch.fingerprint(own_problem, SECRET, "process") != before
+
+
+def test_a_worker_that_runs_an_older_engine_checks_nothing(
+    course: Course, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Whatever it was asked for is on its disk, but what it has loaded is not."""
+    (tmp_path / "engine").mkdir()
+    change_engine(monkeypatch, tmp_path / "engine")
+    result = batch.grade_one(plan(course).waiting[0].load()).result
+    assert (result.status, result.score) == ("could_not_check", None)
+    assert "changed after this worker had started" in result.notes[0]
 
 
 def test_secret_and_isolation_change_the_fingerprint(own_problem: Problem) -> None:
@@ -223,7 +265,9 @@ def test_the_result_is_written_last(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_what_could_not_be_checked_is_not_to_be_recorded(course: Course) -> None:
     """There is no score that a person could mistake for one."""
-    assert recorded.unrecorded(course, [result_of(work_of("ada")[0], "could_not_check")]) == []
+    assert (
+        recorded.unrecorded(course, course.submitted, [result_of(work_of("ada")[0], "could_not_check")]) == []
+    )
 
 
 def test_settings_that_do_not_load_are_one_sentence(course: Course) -> None:

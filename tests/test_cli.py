@@ -309,6 +309,30 @@ def test_an_unreadable_submission_is_named(one: Course, run: Run, monkeypatch: p
     assert "2 submissions, 1 graded, 1 unreadable" in done.out
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_a_name_that_is_no_text_is_shown(one: Course) -> None:
+    """Some archives hold such; SQLite has no room for it, and everybody else is there."""
+    odd = os.fsencode(one.submitted) + b"/jos\xe9"
+    shutil.copytree(os.fsencode(one.submitted) + b"/kurt", odd)
+    process = command("grade", NAME, "--course", one.root, "--json", "-")
+    out, err = process.communicate()
+    assert process.returncode == 2
+    assert "Traceback" not in err
+    assert [result["student"] for result in json.loads(out)] == ["jos\udce9", "kurt"]
+    assert "convgrade: nbgrader could not record ram_estimates (jos" in err
+    assert (one.root / "feedback" / "kurt" / NAME).is_dir()
+
+
+def test_one_who_is_named_twice_is_graded_once(
+    one: Course, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gradebook, "record", lambda *arguments: None)
+    twice = ("--student", "kurt", "--student", "kurt")
+    done = run("grade", NAME, NAME, *twice, "--course", one.root, "--json", one.root / "out.json")
+    assert (done.code, done.err) == (0, "")
+    assert len(json.loads((one.root / "out.json").read_text(encoding="utf-8"))) == 1
+
+
 def test_results_that_cannot_be_written_are_one_sentence(one: Course, run: Run) -> None:
     """A file in the place of the folder stops grading; it is left alone."""
     one.results.touch()

@@ -117,6 +117,22 @@ def test_a_cluster_gives_the_same_results_while_a_worker_dies(
     assert {result.status for result in found.values()} == {"graded"}
 
 
+def test_a_scheduler_that_is_lost_is_one_sentence(cluster: Cluster, course: Course, level: Level) -> None:
+    """What was in hand is no fault of the engine's, and stays as it was."""
+    found = []
+
+    def grade_until_it_is_lost() -> None:
+        with workers.cluster(cluster.address) as pool:
+            for result in graded(course, level, pool):
+                found.append(result)
+                os.killpg(cluster.processes["scheduler"].pid, signal.SIGKILL)
+
+    with pytest.raises(CourseError, match=r"scheduler at tcp://.* was lost\. Finished results are kept"):
+        grade_until_it_is_lost()
+    assert {result.status for result in found} == {"graded"}
+    assert len(found) < len(STUDENTS)
+
+
 def test_a_worker_of_another_version_checks_nothing(
     cluster: Cluster, course: Course, level: Level, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -23,6 +23,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from html import unescape
 from pathlib import Path
@@ -401,6 +402,57 @@ def test_who_cannot_be_recorded_costs_nobody_else(course: Course, results: dict[
     assert [path.name for path in (course.root / "feedback").iterdir()] == ["kurt"]
 
 
+@pytest.mark.parametrize("fault", [ZeroDivisionError, TypeError])
+def test_penalties_that_cannot_be_reckoned_cost_nobody_else(
+    course: Course, results: dict[str, Result], monkeypatch: pytest.MonkeyPatch, fault: type[Exception]
+) -> None:
+    """They may be the instructor's own code."""
+    enter = gradebook._enter_one
+
+    def enter_or_fail(book: Gradebook, late: object, result: Result, *about: Any) -> None:
+        enter(book, late, result, *about)
+        if result.student == "ada":
+            raise fault("in a plugin")
+
+    monkeypatch.setattr(gradebook, "_enter_one", enter_or_fail)
+    shutil.rmtree(course.root / "feedback")
+    with pytest.raises(
+        ConvGradeError, match=rf"could not record {NAME} \(ada: {fault.__name__}: in a plugin"
+    ):
+        gradebook.record(course, course.submitted, [results["ada"], results["kurt"]])
+    assert [path.name for path in (course.root / "feedback").iterdir()] == ["kurt"]
+
+
+def test_a_process_that_wrote_pages_and_ended_is_told_of(
+    course: Course, results: dict[str, Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its like take no more work; the scores are entered."""
+    change_gradebook(course, "UPDATE grade SET auto_score = NULL")
+
+    def ended(*arguments: object) -> None:
+        raise BrokenProcessPool("a process was killed")
+
+    monkeypatch.setattr(gradebook._ThisProcess, "submit", ended)
+    with pytest.raises(
+        ConvGradeError, match=f"could not record {NAME} .*a process that wrote pages was ended"
+    ):
+        gradebook.record(course, course.submitted, [results["alan"]])
+    assert scores(course, "alan") == points(results["alan"])
+
+
+def test_names_that_patterns_would_misread(course: Course, results: dict[str, Result]) -> None:
+    """nbgrader looks for notebooks with patterns, in which brackets have a meaning and a line ends."""
+    odd = [dataclasses.replace(results["alan"], student=name) for name in ("a[1]", "b\nc", "d*", "ü {e}")]
+    for result in odd:
+        shutil.copytree(course.results / "alan", course.results / result.student)
+    with pytest.raises(ConvGradeError, match="line break; rename the folder") as told:
+        gradebook.record(course, course.submitted, odd)
+    assert "a[1]" not in str(told.value)
+    pages = {path.parent.parent.name for path in (course.root / "feedback").rglob("*.html")}
+    assert pages >= {"a[1]", "d*", "ü {e}"}
+    assert "b\nc" not in pages
+
+
 # --- Grading again -------------------------------------------------------------------------------------
 
 
@@ -442,7 +494,7 @@ def test_what_nbgrader_has_lost_is_recorded_again(
     assert "2 unchanged, 0 to grade" in grade(course, "ada", "alan")
     assert path.exists()
     for student in ("ada", "alan"):
-        assert recorded.unrecorded(course, [results[student]]) == []
+        assert recorded.unrecorded(course, course.submitted, [results[student]]) == []
         assert scores(course, student) == points(results[student])
         assert read_result(course.results, student, NAME) == results[student]
 
@@ -454,11 +506,30 @@ def test_what_is_missing_or_older_than_its_result_is_not_recorded(
     course: Course, results: dict[str, Result], name: str
 ) -> None:
     """Recording ended between the gradebook and the pages, or somebody removed one."""
-    assert recorded.unrecorded(course, list(results.values())) == []
+    assert recorded.unrecorded(course, course.submitted, list(results.values())) == []
     os.utime(course.root / name, (999, 999))
-    assert recorded.unrecorded(course, list(results.values())) == [results["alan"]]
+    assert recorded.unrecorded(course, course.submitted, list(results.values())) == [results["alan"]]
     (course.root / name).unlink()
-    assert recorded.unrecorded(course, list(results.values())) == [results["alan"]]
+    assert recorded.unrecorded(course, course.submitted, list(results.values())) == [results["alan"]]
+
+
+def test_another_time_of_handing_in_is_recorded(course: Course, results: dict[str, Result]) -> None:
+    """Penalties hang on it, though the notebook is the same; a time that is none is left alone."""
+    stamp = course.submitted / "alan" / NAME / "timestamp.txt"
+    kept = course.root / "autograded" / "alan" / NAME / stamp.name
+    for text, changes in (("soon", False), ("2031-05-02 12:00 UTC", True), ("2031-05-03 12:00 UTC\n", True)):
+        stamp.write_text(text)
+        assert bool(recorded.unrecorded(course, course.submitted, list(results.values()))) == changes
+        gradebook.record(course, course.submitted, [results["alan"]])
+        assert recorded.unrecorded(course, course.submitted, list(results.values())) == []
+        with open_gradebook(course) as book:
+            told = book.find_submission(NAME, "alan").timestamp
+        assert (told and f"{told:%Y-%m-%d %H:%M} UTC") == (text.strip() if changes else None)
+    stamp.unlink()
+    assert recorded.unrecorded(course, course.submitted, list(results.values())) == [results["alan"]]
+    gradebook.record(course, course.submitted, [results["alan"]])
+    assert recorded.unrecorded(course, course.submitted, list(results.values())) == []
+    assert not kept.exists()
 
 
 def test_a_better_submission_gets_its_score(course: Course) -> None:
@@ -498,7 +569,7 @@ def test_an_earlier_score_does_not_look_like_a_current_one(course: Course, unche
     directory = CourseDirectory(config=recorded.load_config(course))
     formgrader = NbGraderAPI(directory)
     assert formgrader.get_submission(NAME, "alan")["autograded"]
-    assert recorded.unrecorded(course, [unchecked]) == [unchecked]
+    assert recorded.unrecorded(course, course.submitted, [unchecked]) == [unchecked]
     gradebook.record(course, course.submitted, [unchecked])
     assert not formgrader.get_submission(NAME, "alan")["autograded"]
     assert formgrader.get_submission(NAME, "ada")["autograded"]
@@ -517,7 +588,7 @@ def test_an_earlier_score_is_told_of(course: Course, results: dict[str, Result],
 def test_nothing_is_said_of_who_has_no_earlier_score(course: Course, unchecked: Result) -> None:
     """A first submission that could not be checked leaves nothing to take away."""
     newcomer = dataclasses.replace(unchecked, student="zoe")
-    assert recorded.unrecorded(course, [newcomer]) == []
+    assert recorded.unrecorded(course, course.submitted, [newcomer]) == []
 
 
 def test_what_can_be_checked_again_is_recorded_again(
@@ -526,9 +597,9 @@ def test_what_can_be_checked_again_is_recorded_again(
     """With its notebook and its page, although the score is what the gradebook held all the time."""
     gradebook.record(course, course.submitted, [unchecked])
     results["alan"].write(course.results)
-    assert recorded.unrecorded(course, [results["alan"]]) == [results["alan"]]
+    assert recorded.unrecorded(course, course.submitted, [results["alan"]]) == [results["alan"]]
     gradebook.record(course, course.submitted, [results["alan"]])
-    assert recorded.unrecorded(course, [results["alan"]]) == []
+    assert recorded.unrecorded(course, course.submitted, [results["alan"]]) == []
     assert results["alan"].questions[1].feedback[0] in feedback_page(course, "alan")
 
 
@@ -539,7 +610,7 @@ def test_a_problem_that_cannot_be_recorded_costs_no_other(course: Course, result
     with pytest.raises(ConvGradeError) as told:
         gradebook.record(course, course.submitted, [*astray, results["alan"]])
     assert [student in str(told.value) for student in ("ada", "kurt", "alan")] == [True, True, False]
-    assert recorded.unrecorded(course, [results["alan"]]) == []
+    assert recorded.unrecorded(course, course.submitted, [results["alan"]]) == []
 
 
 def test_a_problem_that_is_removed_meanwhile_is_told_of(
@@ -567,7 +638,7 @@ def test_a_damaged_notebook_costs_nobody_elses_pages(
     with pytest.raises(ConvGradeError, match=rf"could not record {NAME} \(ada: .*results are kept"):
         gradebook.record(course, course.submitted, chosen, jobs)
     assert sorted(path.name for path in (course.root / "feedback").iterdir()) == ["alan", "kurt"]
-    assert recorded.unrecorded(course, chosen) == [results["ada"]]
+    assert recorded.unrecorded(course, course.submitted, chosen) == [results["ada"]]
 
 
 # --- Whatever database it is ---------------------------------------------------------------------------
@@ -595,10 +666,10 @@ def test_a_gradebook_in_another_place_is_used(
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     chosen = [results["ada"], results["alan"]]
-    assert recorded.unrecorded(course, chosen) == chosen
+    assert recorded.unrecorded(course, course.submitted, chosen) == chosen
     assert not elsewhere.exists()
     gradebook.record(course, course.submitted, chosen)
-    assert recorded.unrecorded(course, chosen) == []
+    assert recorded.unrecorded(course, course.submitted, chosen) == []
     with Gradebook(f"sqlite:///{elsewhere}") as book:
         assert {s.student.id: s.score for s in book.assignment_submissions(NAME)} == {
             result.student: result.score for result in chosen
@@ -648,7 +719,7 @@ def test_the_gradebook_itself_says_what_it_holds(
 ) -> None:
     """It may be exchanged, or recording may have ended when a submission had just been added to it."""
     change_gradebook(course, statement)
-    assert recorded.unrecorded(course, list(results.values())) == [results["alan"]]
+    assert recorded.unrecorded(course, course.submitted, list(results.values())) == [results["alan"]]
 
 
 def test_a_persons_score_is_no_reason_to_record_again(course: Course, results: dict[str, Result]) -> None:
@@ -657,14 +728,14 @@ def test_a_persons_score_is_no_reason_to_record_again(course: Course, results: d
         grade = book.find_submission_notebook(NAME, NAME, "alan").grades[0]
         grade.manual_score = 0.5
         book.db.commit()
-    assert recorded.unrecorded(course, [results["alan"]]) == []
+    assert recorded.unrecorded(course, course.submitted, [results["alan"]]) == []
 
 
 def test_a_gradebook_that_is_none_is_told_of(course: Course, results: dict[str, Result]) -> None:
     """Nothing is written over it."""
     (course.root / "gradebook.db").write_text("my notes on everybody's scores, by hand")
     with pytest.raises(ConvGradeError, match=r"gradebook\.db.* can't be read: file is not a database"):
-        recorded.unrecorded(course, [results["ada"]])
+        recorded.unrecorded(course, course.submitted, [results["ada"]])
 
 
 @pytest.mark.parametrize(
@@ -676,7 +747,7 @@ def test_a_wrong_place_is_told_of_without_its_password(
     """The message may end up in a log."""
     keep_gradebook_at(course, url)
     with pytest.raises(ConvGradeError) as told:
-        recorded.unrecorded(course, [results["ada"]])
+        recorded.unrecorded(course, course.submitted, [results["ada"]])
     assert "secret" not in str(told.value)
     assert "gradebook" in str(told.value)
 
@@ -707,7 +778,7 @@ def test_recording_waits_for_another_writer(course: Course, results: dict[str, R
         gradebook.record(course, course.submitted, [results["alan"]])
         assert letting_go.finished.is_set()
         letting_go.join()
-    assert recorded.unrecorded(course, [results["alan"]]) == []
+    assert recorded.unrecorded(course, course.submitted, [results["alan"]]) == []
 
 
 @pytest.mark.parametrize("student", ["alan", "zoe"])
@@ -732,9 +803,9 @@ def test_a_gradebook_that_stays_busy_is_left_to_the_next_run(
             patch.setattr(gradebook, "_enter_one", enter_late)
         with pytest.raises(gradebook.Unavailable, match=r"kept the gradebook busy\. The results are kept"):
             gradebook.record(course, course.submitted, [result, results["ada"]])
-    assert recorded.unrecorded(course, [result]) == [result]
+    assert recorded.unrecorded(course, course.submitted, [result]) == [result]
     gradebook.record(course, course.submitted, [result])
-    assert recorded.unrecorded(course, [result]) == []
+    assert recorded.unrecorded(course, course.submitted, [result]) == []
 
 
 @pytest.fixture(scope="module")
@@ -774,9 +845,9 @@ def test_the_gradebook_may_be_a_postgresql_database(
     keep_gradebook_at(course, postgresql)
     (course.root / "gradebook.db").unlink()
     everybody = list(results.values())
-    assert recorded.unrecorded(course, everybody) == everybody
+    assert recorded.unrecorded(course, course.submitted, everybody) == everybody
     gradebook.record(course, course.submitted, everybody, 2)
-    assert recorded.unrecorded(course, everybody) == []
+    assert recorded.unrecorded(course, course.submitted, everybody) == []
     for student, result in results.items():
         assert scores(course, student) == points(result)
     exported = nbgrader(course.root, "export")
@@ -786,11 +857,11 @@ def test_the_gradebook_may_be_a_postgresql_database(
             student: result.score for student, result in results.items()
         }
     change_gradebook(course, "UPDATE grade SET auto_score = auto_score + 1")
-    assert recorded.unrecorded(course, everybody) == [results["alan"]]
+    assert recorded.unrecorded(course, course.submitted, everybody) == [results["alan"]]
     assert not (course.root / "gradebook.db").exists()
     keep_gradebook_at(course, postgresql.replace("host=", "host=/nowhere"))
     with pytest.raises(ConvGradeError, match=r"can't be read: .*connection") as told:
-        recorded.unrecorded(course, everybody)
+        recorded.unrecorded(course, course.submitted, everybody)
     assert "sesame" not in str(told.value)
 
 

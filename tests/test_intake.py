@@ -876,7 +876,7 @@ class TestReading:
     @pytest.mark.parametrize("missing", ["submitted", "submitted/ada", "submitted/ada/iou"])
     def test_nothing_there(self, tmp_path, missing):
         (tmp_path / missing).parent.mkdir(parents=True, exist_ok=True)
-        assert f"{Path(missing).name} could not be opened" in found(tmp_path).reason
+        assert f"{Path(missing).name} could not be read" in found(tmp_path).reason
 
     @pytest.mark.parametrize(
         ("number", "refused"), [(errno.EACCES, True), (errno.EIO, True), (errno.ENOENT, False)]
@@ -1030,6 +1030,7 @@ class TestReading:
 
     @pytest.mark.parametrize("content", [b"y" * 200, b"y" * 50, b"y" * 100])
     def test_a_file_that_changes_while_it_is_read(self, tmp_path, monkeypatch, content):
+        """Somebody may be copying it here, which is not the student's fault."""
         path = hand_in(tmp_path, b"x" * 100)
 
         def change_and_open(descriptor, *args, **options):
@@ -1038,7 +1039,9 @@ class TestReading:
             return os.fdopen(descriptor, *args, **options)
 
         monkeypatch.setattr(intake, "open", change_and_open, raising=False)
-        assert "was changed while it was being read" in found(tmp_path).reason
+        handed_in = found(tmp_path)
+        assert handed_in.reason == "iou.ipynb could not be read: it is just being written."
+        assert handed_in.refused
 
     def test_no_descriptor_stays_open(self, tmp_path):
         def lowest_free():

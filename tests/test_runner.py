@@ -60,9 +60,9 @@ class TestWhatASandboxSees:
 
 
 def test_one_training_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While one process has its turn on the card, no other gets one."""
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    monkeypatch.setattr("tempfile.tempdir", None)
+    """While one process has its turn on the card, no other gets one, wherever it keeps temporary files."""
+    monkeypatch.setattr(runner, "LOCKS", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", "/a/folder/of/this/grading/alone")
     tries = (
         "import fcntl, sys; lock = open(sys.argv[1], 'w')\n"
         "try: fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)\n"

@@ -166,6 +166,31 @@ def test_workers_share_a_sandbox(level: Level) -> None:
     assert [graded.result.status for graded in (first, *others)] == ["graded", "could_not_check", "graded"]
 
 
+@pytest.mark.parametrize(
+    ("limits", "cores", "jobs"),
+    [
+        ({"cpu.max": "150000 100000", "memory.max": str(64 << 30)}, 2, 2),
+        ({"cpu.max": "max 100000", "memory.max": "max"}, 8, 8),
+        ({"cpu.max": "300000 100000", "memory.max": str(4 << 30)}, 3, 2),
+        ({"memory.max": str(1 << 20)}, 8, 1),
+        ({"cpu/cpu.cfs_quota_us": "400000", "cpu/cpu.cfs_period_us": "100000"}, 4, 4),
+        ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, 8, 8),
+        ({"memory/memory.limit_in_bytes": str(5 << 30)}, 8, 3),
+        ({}, 8, 8),
+    ],
+)
+def test_as_many_at_a_time_as_a_container_may(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limits: dict[str, str], cores: int, jobs: int
+) -> None:
+    """On a machine of eight cores and 64 GiB, with limits of a container in either version of the files."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
+    monkeypatch.setattr(os, "sysconf", {"SC_PHYS_PAGES": 16 << 20, "SC_PAGE_SIZE": 4096}.__getitem__)
+    for name, content in limits.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(f"{content}\n")
+    assert (workers.cores(tmp_path), workers.default_jobs(1024, tmp_path)) == (cores, jobs)
+
+
 FAR_TOO_LONG = """
 import os, sys, time
 from concurrent.futures import ProcessPoolExecutor
