@@ -6,7 +6,7 @@ import ast
 import builtins
 import functools
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from typing import TYPE_CHECKING
 
 from autograder import answers
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 MAX_MESSAGE = 200
 """Characters of an exception's own text that a student reads back."""
 MAX_SOURCE = 200_000
-"""Characters of code that is parsed to find the texts in it."""
+"""Characters of code that is parsed to find the texts in it, and that is searched for names."""
 
 
 def recognise(question: Question, checks: Sequence[Sequence[Call]], failed: Sequence[int]) -> list[str]:
@@ -77,9 +77,10 @@ def _same_outcome(slip: Slip, call: Call, tolerance: float) -> bool:
 def safe_message(kinds: Sequence[str], text: str, source: str) -> str:
     """Return an exception's name and text, fit for a student whose code knows hidden arguments.
 
-    A student's exception may carry the arguments that it was called with, spelled in any code. So only
-    a message of Python's, of numpy's or of the student's own code is shown, and where a value stands in
-    it no more than a name that is in that code.
+    A student's exception may carry the arguments that it was called with, spelled in any code: in names
+    of theirs, too. So only a message of Python's, of numpy's or of the student's own code is shown, of the
+    values in their own nothing, and in one of Python's no more than types, operators and one name that is in
+    the code.
 
     Args:
         kinds: the names of the exception's class and its bases, unverified.
@@ -87,14 +88,31 @@ def safe_message(kinds: Sequence[str], text: str, source: str) -> str:
         source: the student's code.
     """
     name = next((kind for kind in kinds if kind in _EXCEPTIONS), "an exception")
-    known = _TYPES | set(re.findall(r"[A-Za-z_]\w*", source))
-    for parts in (*_MESSAGES, *_own_messages(source)):
-        values = _between(parts, text[:MAX_MESSAGE])
-        if values is not None:
-            shown = [value if value in known | _OPERATORS else "…" for value in values]
-            said = "".join(part for pair in zip(parts, [*shown, ""], strict=True) for part in pair)
-            return f"{name}: " + "".join(c if c.isprintable() else " " for c in said)
+    for messages, names in ((_MESSAGES, _names(source)), (_own_messages(source), None)):
+        for parts in messages:
+            values = _between(parts, text[:MAX_MESSAGE])
+            if values is not None:
+                shown = ["…"] * len(values) if names is None else _shown(values, names)
+                said = "".join(part for pair in zip(parts, [*shown, ""], strict=True) for part in pair)
+                return f"{name}: " + "".join(c if c.isprintable() else " " for c in said)
     return name
+
+
+def _shown(values: Sequence[str], names: Set[str]) -> list[str]:
+    """Return the values that may be read, and … for the others: of the code's own names the first alone."""
+    shown = [value if value in _TYPES | _OPERATORS else "…" for value in values]
+    place = next(
+        (place for place, value in enumerate(values) if value in names and shown[place] == "…"), None
+    )
+    if place is not None:
+        shown[place] = values[place]
+    return shown
+
+
+@functools.lru_cache(maxsize=8)
+def _names(source: str) -> frozenset[str]:
+    """Return the names in a student's code, of which a notebook may hold a great many."""
+    return frozenset(re.findall(r"[A-Za-z_]\w*", source[:MAX_SOURCE]))
 
 
 def _between(parts: Sequence[str], text: str) -> list[str] | None:
@@ -142,8 +160,7 @@ def _own_messages(source: str) -> list[list[str]]:
 def safe_type(text: str, source: str) -> str:
     """Return a type's name, fit for a student whose code may have named it after hidden arguments."""
     match = re.fullmatch(r"(numpy array of )?([A-Za-z_]+)[0-9]*( \((?:too large|too many)[a-z ]*\))?", text)
-    known = _TYPES | set(re.findall(r"[A-Za-z_]\w*", source))
-    if match and match[2] in known:
+    if match and (match[2] in _TYPES or match[2] in _names(source)):
         return "type " + "".join(part or "" for part in match.groups())
     return "a type of your own"
 

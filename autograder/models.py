@@ -167,8 +167,16 @@ class Model:
         return self._told["trainable_parameters"]
 
     def predict(self, x: Any) -> Any:
-        """Return its outputs for a batch `x`, as numpy arrays."""
-        return self.home.ask_model(self.number, "predict", x)
+        """Return its output for a batch `x` as a numpy array; of several outputs a list.
+
+        Raises:
+            Unreadable: they are something else.
+        """
+        told = self.home.ask_model(self.number, "predict", x)
+        arrays = list(told.values()) if isinstance(told, dict) else told if isinstance(told, list) else [told]
+        if not arrays or not all(isinstance(array, np.ndarray) for array in arrays):
+            raise Unreadable("The model's outputs are no arrays.")
+        return arrays[0] if len(arrays) == 1 else arrays
 
     def evaluate(self, x: Any, y: Any) -> dict[str, float]:
         """Return its loss and metrics by name; it must be compiled."""
@@ -201,18 +209,27 @@ class Model:
 # Keras's own parts that a model of this course may be made of; whatever is not here is refused.
 _LAYERS = frozenset(
     """
-    InputLayer Dense Activation Identity Masking Flatten Reshape Permute RepeatVector
-    Conv1D Conv2D Conv3D SeparableConv2D DepthwiseConv2D Conv2DTranspose
-    MaxPooling1D MaxPooling2D AveragePooling1D AveragePooling2D GlobalMaxPooling1D GlobalMaxPooling2D
-    GlobalAveragePooling1D GlobalAveragePooling2D UpSampling2D ZeroPadding2D Cropping2D
+    InputLayer Dense EinsumDense Activation Identity Masking Flatten Reshape Permute RepeatVector
+    Conv1D Conv2D Conv3D SeparableConv1D SeparableConv2D DepthwiseConv1D DepthwiseConv2D
+    Conv1DTranspose Conv2DTranspose Conv3DTranspose
+    MaxPooling1D MaxPooling2D MaxPooling3D AveragePooling1D AveragePooling2D AveragePooling3D
+    GlobalMaxPooling1D GlobalMaxPooling2D GlobalMaxPooling3D
+    GlobalAveragePooling1D GlobalAveragePooling2D GlobalAveragePooling3D
     AdaptiveAveragePooling2D AdaptiveMaxPooling2D
+    UpSampling1D UpSampling2D UpSampling3D ZeroPadding1D ZeroPadding2D ZeroPadding3D
+    Cropping1D Cropping2D Cropping3D
     BatchNormalization LayerNormalization GroupNormalization UnitNormalization RMSNormalization
-    Dropout SpatialDropout1D SpatialDropout2D GaussianDropout GaussianNoise AlphaDropout
+    SpectralNormalization
+    Dropout SpatialDropout1D SpatialDropout2D SpatialDropout3D GaussianDropout GaussianNoise AlphaDropout
     ActivityRegularization
+    Attention AdditiveAttention MultiHeadAttention SimpleRNN GRU LSTM Bidirectional TimeDistributed
     Add Subtract Multiply Average Maximum Minimum Concatenate Dot
     ReLU LeakyReLU PReLU ELU Softmax
-    Rescaling Resizing CenterCrop Normalization RandomFlip RandomRotation RandomZoom RandomTranslation
-    RandomContrast RandomBrightness RandomCrop RandomShear RandomErasing AutoContrast
+    Rescaling Resizing CenterCrop Normalization AutoContrast Equalization Solarization
+    RandomFlip RandomRotation RandomZoom RandomTranslation RandomCrop RandomShear RandomPerspective
+    RandomElasticTransform RandomErasing RandomContrast RandomBrightness RandomSharpness RandomGaussianBlur
+    RandomHue RandomSaturation RandomColorJitter RandomColorDegeneration RandomGrayscale RandomInvert
+    RandomPosterization
     """.split()  # noqa: SIM905
 )
 _MODELS = frozenset({"Sequential", "Functional", "Model"})
@@ -223,6 +240,7 @@ _MODULES = {
     "keras.src.models.functional": _MODELS,
     "keras.src.models.sequential": _MODELS,
     "keras.src.ops.core": frozenset({"Cast", "Slice", "StopGradient"}),
+    "keras.src.activations.activations": frozenset({"ReLU"}),  # keras.activations.relu, called like a layer
 }
 _PARTS = ("keras.initializers", "keras.regularizers", "keras.constraints", "keras.dtype_policies",
           "keras.optimizers", "keras.optimizers.schedules", "keras.losses", "keras.metrics",
@@ -279,7 +297,7 @@ def checked(config: Any, weights: Any, home: Home) -> Network:
             "The model can't be built again: it is a class of its own. Make it with keras.Sequential or "
             "with keras.Model(inputs, outputs)."
         )
-    if not isinstance(tree.get("config"), dict) or not isinstance(tree["config"].get("layers"), list):
+    if not all(_has_layers(part) for part in parts if part.get("class_name") in tuple(_MODELS)):
         raise Unreadable("The model can't be built again: its config can't be read.")
     if len(parts) > MAX_PARTS or sum(map(_is_layer, parts)) > MAX_LAYERS:
         raise Unreadable(f"The model can't be built again: it has more than {MAX_LAYERS} layers.")
@@ -318,6 +336,14 @@ def _parts(tree: Any) -> Iterator[dict[str, Any]]:
             yield value
         inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
         waiting += [(part, depth + 1) for part in reversed(list(inner))]
+
+
+def _has_layers(model: dict[str, Any]) -> bool:
+    """Say whether a model's config lists layers, each with a config of its own."""
+    match model:
+        case {"config": {"layers": [*layers]}}:
+            return all(isinstance(layer, dict) and isinstance(layer.get("config"), dict) for layer in layers)
+    return False
 
 
 def _is_code(value: dict[str, Any]) -> bool:

@@ -2,6 +2,7 @@
 
 import re
 import sys
+import zipfile
 
 import keras
 import numpy as np
@@ -12,7 +13,8 @@ from keras import layers
 from autograder import models
 from autograder.catalog import Problem
 from autograder.datasets import digits
-from autograder.grader import load
+from autograder.errors import GraderError
+from autograder.grader import grade, load
 from autograder.submission import LocalSubmission
 
 QUESTIONS = load("mnist_cnn")
@@ -86,6 +88,41 @@ def test_what_is_no_keras_file_is_refused(content):
     """Nothing at all, HDF5, and an empty archive."""
     with pytest.raises(AssertionError, match="archive"):
         GRADER.read_archive(content)
+
+
+@pytest.mark.parametrize("way", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_what_is_compressed_is_never_unpacked(tmp_path, monkeypatch, way):
+    """A few bytes may unpack to more than any memory holds, and this process has no limits."""
+    with zipfile.ZipFile(tmp_path / "bomb.keras", "w", way) as archive:
+        for name in GRADER.MEMBERS:
+            archive.writestr(name, bytes(10_000_000))
+    monkeypatch.setattr(zipfile, "_get_decompressor", lambda way: pytest.fail("it was unpacked"))
+    with pytest.raises(AssertionError, match=r"no \.keras archive"):
+        GRADER.read_archive((tmp_path / "bomb.keras").read_bytes())
+
+
+def test_an_output_with_a_name_is_an_output():
+    """Keras gives a dictionary where a functional model was made with one."""
+    inputs = keras.Input((28, 28, 1))
+    built = GRADER.digit_cnn()
+
+    def build_digit_cnn():
+        return keras.Model(inputs, {"digit": built(inputs)})
+
+    submission = LocalSubmission(student="ada", namespace={"build_digit_cnn": build_digit_cnn})
+    (question,) = grade("mnist_cnn", submission, b"secret", ["build_digit_cnn"]).questions
+    assert question.outcome == "passed", question.feedback
+
+
+def test_a_model_that_can_not_train_does_not_stop_the_grading(monkeypatch):
+    """Why it is weak is asked of it where only trusted code runs, and may be more than it can do."""
+    model = keras.Sequential([keras.Input((28, 28, 1)), layers.BatchNormalization(), layers.Flatten()])
+
+    def fail(*arguments):
+        raise GraderError("it took too much memory")
+
+    trained = GRADER.Trained(handle(model), np.arange(10), np.zeros((9, 28, 28, 1)), np.zeros(9, int))
+    assert not GRADER.lags_behind(trained, fail)
 
 
 def test_a_model_that_goes_back_to_its_process_is_the_same_object():

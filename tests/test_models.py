@@ -154,7 +154,8 @@ class TestChecked:
     def test_too_long_a_text(self):
         assert self.refusal(" " * (models.MAX_CONFIG + 1)) == ": its config is too large."
 
-    @pytest.mark.parametrize("config", [None, 7, {}, [], {"layers": None}, {"layers": 7}, {"layers": {}}])
+    @pytest.mark.parametrize("config", [None, 7, {}, [], {"layers": None}, {"layers": 7}, {"layers": {}},
+                                        {"layers": [7]}, {"layers": [{"config": 7}]}])  # fmt: skip
     def test_a_model_without_layers(self, config):
         told = {"module": "keras", "class_name": "Sequential", "config": config}
         assert self.refusal(json.dumps(told)) == ": its config can't be read."
@@ -504,6 +505,14 @@ KEPT = {
     "arithmetic and slices": "y = layers.Flatten()(((x / 127 - 1) * 2 + 1)[:, 1:-1, ::2, 0])",
     "keras.ops": (
         "y = keras.ops.concatenate([x, -x], axis=-1)\ny = keras.ops.relu(keras.ops.mean(y, axis=(1, 2)))"
+    ),
+    "an activation of Keras's, called": "y = keras.activations.relu(layers.Conv2D(2, 3)(x))",
+    "every augmentation that moves or blurs": (
+        "y = layers.RandomElasticTransform(1.0)(layers.RandomPerspective(1.0)(x))\n"
+        "y = layers.RandomSharpness(1.0)(layers.RandomGaussianBlur(1.0, kernel_size=3, sigma=1.0)(y))"
+    ),
+    "attention and recurrence": (
+        "y = layers.Reshape((16, 2))(x)\ny = layers.LSTM(3)(layers.MultiHeadAttention(1, 2)(y, y))"
     ),
     "several outputs": "y = [layers.Flatten()(x), layers.GlobalMaxPooling2D()(x)]",
     "a model in a model": (
@@ -1036,7 +1045,8 @@ class TestProcesses:
                 return Job()
 
         home = RebuiltModels(Starting(), Limits(), 1)
-        assert [home.add(DOUBLING).predict(PAIRS) for _ in range(3)] == [7, 7, 7]
+        added = [home.add(DOUBLING) for _ in range(3)]
+        assert [home.ask_model(model.number, "predict", PAIRS) for model in added] == [7, 7, 7]
         assert Starting.started == 3
 
 

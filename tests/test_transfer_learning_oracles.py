@@ -1,15 +1,18 @@
 """The references of `transfer_learning` against Pillow, Keras and counting, and what its notebook claims."""
 
+import json
 import sys
 
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
+from autograder import models
 from autograder.catalog import Problem
 from autograder.datasets import backbone, photos
-from autograder.grader import load
+from autograder.grader import grade, load
 from autograder.notebook import provided_files, read_percent, reference_namespace
+from autograder.submission import LocalSubmission
 
 keras = pytest.importorskip("keras")
 
@@ -189,3 +192,50 @@ def test_classes_are_renamed_alike_in_all_parts(hidden):
     assert sorted(names.values()) == list(range(hidden.CLASSES))
     assert len(task.valid[1]) == len(known.valid.labels) + hidden.ODDITIES
     assert len(set(task.valid[1][-hidden.ODDITIES :])) == hidden.ODDITIES
+
+
+@pytest.mark.parametrize(("way", "points"), [("mean", 3), ("max", 2), ("sum", 2)])
+def test_pooling_may_be_an_operation(way, points):
+    """`keras.ops.mean` over rows and columns is global average pooling, though it is no layer."""
+
+    def build_transfer_model(backbone, n_classes):
+        backbone.trainable = False
+        inputs = keras.Input(backbone.input_shape[1:])
+        x = getattr(keras.ops, way)(backbone(inputs, training=False), axis=(1, -2))
+        x = keras.layers.Dropout(0.2)(x)
+        return keras.Model(inputs, keras.layers.Dense(n_classes, activation="softmax")(x))
+
+    namespace = {"build_transfer_model": build_transfer_model}
+    submission = LocalSubmission(student="ada", namespace=namespace)
+    (question,) = grade("transfer_learning", submission, b"secret", ["build_transfer_model"]).questions
+    assert question.points == points, question.feedback
+    assert question.slips == ["takes_the_maximum"] * (way == "max")
+
+
+def test_steps_that_move_nothing_are_no_fine_tuning():
+    """As with a learning rate a thousand times too small."""
+
+    def fine_tune(model, train, valid):
+        for weight in model.trainable_weights:
+            weight.assign(weight * (1 + 1e-6))
+        return model
+
+    submission = LocalSubmission(student="ada", namespace={"fine_tune": fine_tune})
+    (question,) = grade("transfer_learning", submission, b"secret", ["fine_tune"]).questions
+    assert question.points == 0
+    assert "hardly moved" in question.feedback[0]
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [1],
+        [{"config": {}}],
+        [{"class_name": "Sequential", "config": {"layers": []}}, {"class_name": "Dense", "config": {}}],
+    ],
+)
+def test_a_config_that_may_say_anything(hidden, parts):
+    """It is the student's word: what can't be read fails the check, and stops nobody's grading."""
+    network = models.Network(json.dumps({"class_name": "Sequential", "config": {"layers": parts}}), [])
+    with pytest.raises(AssertionError, match="keep its layers"):
+        hidden.Unfrozen.read(network)

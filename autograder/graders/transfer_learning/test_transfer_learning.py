@@ -478,10 +478,22 @@ class TransferModel:
         for layer in self.others:
             numbers = [size for size in layer.output_shape or () if isinstance(size, int)]
             if numbers and math.prod(numbers) == channels:
-                for kind in ("Average", "Mean", "Max"):
+                for kind in ("Average", "Max"):
                     if kind in layer.class_name:
-                        return kind.replace("Mean", "Average")
-        return ""
+                        return kind
+        # What is no layer, like keras.ops.mean, stands in the config alone.
+        kinds = {part["class_name"] for part in self.model.network().layers if takes_rows_and_columns(part)}
+        return "Average" if "Mean" in kinds else "Max" if "Max" in kinds else ""
+
+
+def takes_rows_and_columns(part):
+    """Say whether a part of a config reduces what it is given along the second and the third axis."""
+    axes = part["config"].get("axis")
+    axes = axes.get("config", axes.get("items")) if isinstance(axes, dict) else axes
+    try:
+        return part["module"] == "keras.src.ops.numpy" and {axis % 4 for axis in axes} == {1, 2}
+    except TypeError:  # one axis alone, or none
+        return False
 
 
 def transfer_model(
@@ -970,6 +982,14 @@ class Unfrozen:
 
     @classmethod
     def read(cls, network):
+        """Read a network; fails the check where its layers are not those of the model that was given."""
+        try:
+            return cls._read(network)
+        except (LookupError, TypeError, AttributeError):  # it is the student's word, and may say anything
+            grader.fail("the model should keep its layers: only what can be trained changes")
+
+    @classmethod
+    def _read(cls, network):
         parts = network.layers
         inner = [part["config"]["layers"] for part in parts if "layers" in part["config"]]
         dense = [part["config"]["trainable"] for part in parts if part["class_name"] == "Dense"]
@@ -1271,6 +1291,7 @@ class Start:
 
 
 SPOILED = 0.2  # share of a kernel's size; careful fine-tuning changes a few hundredths of it
+MOVED = 1e-4  # likewise: a single step at the rate that the model comes with changes more
 
 
 @pytest.fixture
@@ -1289,6 +1310,8 @@ def tuned(request, submission, lab, rng):
             fine_tuning.blame("returns_it_unchanged")
         if not top_change(changes):
             fine_tuning.blame("trains_the_head_alone")
+        if top_change(changes) < MOVED:
+            grader.fail("the open layers have hardly moved: keep the learning rate that the model comes with")
         return begin, changes, accuracy(answer.rebuilt(), *begin.task.hidden)
 
     return grader.once(request, "tuned", make)
