@@ -7,6 +7,7 @@ all that the question's text allows, none of them the grader's own, decide wheth
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import functools
 import hashlib
@@ -14,7 +15,7 @@ import itertools
 import json
 import pickle
 import random
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import as_completed
 from contextlib import closing
@@ -25,7 +26,7 @@ from typing import Any, Literal
 import nbformat
 from nbformat import NotebookNode
 
-from autograder import answers, batch, catalog, grader, programs, specimen, workers
+from autograder import answers, batch, build, catalog, grader, programs, specimen, workers
 from autograder.catalog import Problem
 from autograder.errors import CourseError, StudentCrash, StudentError, StudentTimeout, SubmissionError
 from autograder.grader import Question, Replay, replay
@@ -173,13 +174,80 @@ def audit(wanted: Wanted, level: Level, jobs: int, kept: Path | None = None) -> 
 
 def key(program: Program) -> str:
     """Return what tells a judgement's program and grader from all others."""
-    told = json.dumps([_sha256_of_grader(program.problem), *astuple(program)])
+    told = json.dumps([_sha256_behind(program.problem, program.question), *astuple(program)])
     return hashlib.sha256(told.encode()).hexdigest()[:32]
 
 
-def _sha256_of_grader(name: str) -> str:
+def _sha256_behind(name: str, question: str) -> str:
+    """Return a hash of what a question's judgements stand on: its part of the grader, the notebook's code."""
     problem = catalog.problem(name)
-    return hashlib.sha256(problem.grader.read_bytes() + problem.notebook.read_bytes()).hexdigest()[:16]
+    texts = (path.read_text(encoding="utf-8") for path in (problem.grader, problem.notebook))
+    return _sha256_of_parts(question, *texts)
+
+
+@functools.cache
+def _sha256_of_parts(question: str, source: str, notebook: str) -> str:
+    code = [[cell.id, cell.source] for cell in build.runnable(nbformat.reads(notebook, as_version=4))]
+    return hashlib.sha256(json.dumps([part_of(source, question), code]).encode()).hexdigest()[:16]
+
+
+def part_of(source: str, question: str) -> list[str]:
+    """Return the statements of a grader's file that a question stands on, in their order.
+
+    These are its own, which are decorated by it, and those that define anything that they mention, or that
+    one mentioned so mentions in its turn. What defines nothing counts for all, but for texts.
+    """
+    wanted, places = [], defaultdict[str, list[int]](list)
+    asks: dict[str, str] = {}  # by the name of a variable, the question that it stands for so far
+    body = ast.parse(source).body
+    for place, statement in enumerate(body):
+        match statement:
+            case ast.Assign(
+                [ast.Name(variable)], ast.Call(ast.Attribute(attr="question"), [ast.Constant(str(asked)), *_])
+            ):
+                asks[variable] = asked
+                own = asked == question
+            case ast.FunctionDef(decorator_list=decorators):
+                names = {name for decorator in decorators for name in _mentioned(decorator)}
+                own = question in {asks.get(name) for name in names} or "autouse" in names
+            case _:
+                own = not _defined(statement) and not isinstance(statement, ast.Expr)
+        for name in _defined(statement):
+            places[name].append(place)
+        if own:
+            wanted.append(place)
+    found: set[int] = set()
+    while wanted:
+        place = wanted.pop()
+        if place not in found:
+            found.add(place)
+            wanted += [other for name in _mentioned(body[place]) for other in places.get(name, ())]
+    lines = source.splitlines()
+    return ["\n".join(lines[_first_line(body[p]) - 1 : body[p].end_lineno]) for p in sorted(found)]
+
+
+def _first_line(statement: ast.stmt) -> int:
+    """Return where a statement begins, with its decorators."""
+    return min([statement.lineno, *(each.lineno for each in getattr(statement, "decorator_list", ()))])
+
+
+def _defined(statement: ast.stmt) -> list[str]:
+    """Return the names that a statement defines."""
+    match statement:
+        case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
+            return [name]
+        case ast.Import(names) | ast.ImportFrom(names=names):
+            return [(alias.asname or alias.name).partition(".")[0] for alias in names]
+    stored = (node for node in ast.walk(statement) if isinstance(node, ast.Name))
+    return [node.id for node in stored if isinstance(node.ctx, ast.Store)]
+
+
+def _mentioned(node: ast.AST) -> Iterator[str]:
+    """Yield every name in a piece of code; pytest finds fixtures by those of arguments, or by texts."""
+    for each in ast.walk(node):
+        match each:
+            case ast.Name(name) | ast.arg(name) | ast.keyword(arg=str(name)) | ast.Constant(str(name)):
+                yield name
 
 
 _TOLD_BY_PROGRAM = ("problem", "question", "kind", "name", "seed")
@@ -189,7 +257,7 @@ _TOLD_BY_JUDGEMENT = ("truth", "outcome", "points", "max_points", "slips", "same
 def _line(k: str, judgement: Judgement) -> str:
     """Return what is kept of a judgement; whoever has the program can find it by its key."""
     of_program, own = asdict(judgement.program), asdict(judgement)
-    told = {"key": k, "grader": _sha256_of_grader(judgement.program.problem)}
+    told = {"key": k, "grader": _sha256_behind(judgement.program.problem, judgement.program.question)}
     told |= {name: of_program[name] for name in _TOLD_BY_PROGRAM}
     return json.dumps(told | {name: own[name] for name in _TOLD_BY_JUDGEMENT}, ensure_ascii=False)
 
@@ -225,7 +293,9 @@ def publish(judgements: Iterable[Judgement], wanted: Wanted, to: Path, kept: Pat
     found = {k: known[k] for k in everything if k in known}
     write_atomically(to, page(list(found.values()), everything.values()))
     if kept:
-        graders = {_sha256_of_grader(problem.name) for problem in catalog.problems()}
+        graders = {
+            _sha256_behind(p.name, question) for p in catalog.problems() for question in grader.load(p.name)
+        }
         current = [told for told in _read(kept) if told.get("grader") in graders]
         write_atomically(kept, "".join(f"{json.dumps(told, ensure_ascii=False)}\n" for told in current))
 
@@ -559,6 +629,9 @@ accept*. Where no such sample can decide, a person did; the reasons stand below.
 *At most* is the one-sided upper 95 % bound of a rate (Clopper and Pearson): what it may be after all, given
 how many programs were tried. *Named* are wrong programs that answer like a misconception with a sentence of
 its own; *told so* are those whose author would read that sentence, *told another* those that would be misled.
+
+A judgement counts as long as the question's part of the grader and the notebook's code stay as they were. The
+engine around them may have changed since; the tests try it on a few programs of each kind.
 """
 
 

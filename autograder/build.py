@@ -348,7 +348,9 @@ def holds(path: Path, text: str) -> bool:
 
 
 def new(name: str, root: Path = catalog.ROOT, graders: Path = catalog.GRADERS) -> list[Path]:
-    """Write the two files of a new problem, complete with an example question, and return their paths.
+    """Write the files of a new problem, complete with an example question, and return their paths.
+
+    They are the two that every problem has, and right answers in other styles.
 
     Raises:
         CourseError: the name can't be a problem's, or is taken.
@@ -361,9 +363,11 @@ def new(name: str, root: Path = catalog.ROOT, graders: Path = catalog.GRADERS) -
         if folder.exists():
             raise CourseError(f"There is already a {folder}; choose another name or remove it.")
     title = name.replace("_", " ").capitalize()
-    for path, template in {source: SOURCE_TEMPLATE, hidden: GRADER_TEMPLATE}.items():
+    templates = {source: SOURCE_TEMPLATE, hidden: GRADER_TEMPLATE}
+    templates |= {hidden.parent / "accepted" / file: text for file, text in ACCEPTED_TEMPLATES.items()}
+    for path, template in templates.items():
         write_atomically(path, Template(template).substitute(problem=name, title=title))
-    return [source, hidden]
+    return list(templates)
 
 
 SOURCE_TEMPLATE = '''\
@@ -434,9 +438,43 @@ def absolute_value(x):
     return np.abs(x)
 
 
+@question.slip("Positive values are let through as they are, whatever their size: nothing is cut off at 1.")
+def clipped_at_one(x):
+    return np.clip(x, 0, 1)
+
+
 @question.test
 @pytest.mark.parametrize("draw", range(3))
 def test_rectifies(compare, rng, draw):
     """lets positive values through and blocks the others"""
     compare(rng.normal(size=(3, 4)))
 '''
+
+ACCEPTED_TEMPLATES = {
+    "clipping.py": '''\
+"""Right answers that clip."""
+
+import numpy as np
+
+
+def relu(x):
+    return np.clip(x, 0, None)
+''',
+    "comparing.py": '''\
+"""Right answers that compare, and multiply by what came of it."""
+
+
+def relu(x):
+    return x * (x > 0)
+''',
+    "loops.py": '''\
+"""Right answers in plain loops."""
+
+import numpy as np
+
+
+def relu(x):
+    values = [max(float(value), 0.0) for value in np.ravel(x)]
+    return np.array(values).reshape(np.shape(x))
+''',
+}

@@ -140,14 +140,6 @@ class TestPrograms:
         asked = [question for p in LIGHT for question in grader.load(p.name).values()]
         assert [question.name for question in asked if question.domain is None] == []
 
-    def test_every_right_program_has_three_alternatives(self) -> None:
-        """Of truly different construction, by whoever wrote them: at least they are other programs."""
-        for problem in catalog.problems():
-            alternatives = [specimen.accepted(problem, path) for path in problem.accepted]
-            for question in grader.load(problem.name):
-                found = [specimen.reference(problem)[question], *(each[question] for each in alternatives)]
-                assert len({programs._meaning(source) for source in found}) >= 4, question
-
     def test_seeds_are_for_questions_that_train(self) -> None:
         """Right programs with all of them, misconceptions with a third."""
         found = list(programs.reseeded(catalog.problem("mnist_cnn"), 3))
@@ -162,6 +154,60 @@ class Few(audit.Wanted):
 
     def programs(self) -> list[Program]:
         return [program("reference", TestJudging.REFERENCE), program("constant", "def iou(a, b): return 0")]
+
+
+GRADER_OF_TWO = """
+import math
+
+WIDE = 3
+area = grader.question("area", points=1)
+
+@area.test
+@pytest.mark.parametrize("side", [1, 2])
+def test_area(compare, sides, side):
+    compare(*sides, side)
+
+half = grader.question("half", points=1)
+
+@pytest.fixture
+def sides(rng):
+    return draw(rng)
+
+@half.test
+def test_half(request):
+    request.getfixturevalue("drawn")
+
+@pytest.fixture
+def drawn():
+    return WIDE / 2
+
+def draw(rng):
+    return rng.integers(WIDE), math.pi
+"""
+
+
+class TestPartOf:
+    """A question stands on its own checks and on all that they mention."""
+
+    @pytest.mark.parametrize(
+        ("old", "new", "changed"),
+        [
+            ("compare(*sides, side)", "compare(*sides)", {"area"}),
+            ("[1, 2]", "[1, 3]", {"area"}),
+            ("math.pi", "math.e", {"area"}),
+            ("import math", "from cmath import pi as math", {"area"}),
+            ("WIDE / 2", "WIDE / 3", {"half"}),
+            ('"half", points=1', '"half", points=2', {"half"}),
+            ("WIDE = 3", "WIDE = 4", {"area", "half"}),
+            ("def draw(", "# often\ndef draw(", set()),
+        ],
+    )
+    def test_a_change_counts_for_whom_it_concerns(self, old: str, new: str, changed: set[str]) -> None:
+        """In a fixture, a helper, a decorator, an import or a constant."""
+        after = GRADER_OF_TWO.replace(old, new)
+        assert after != GRADER_OF_TWO
+        unlike = {q for q in ("area", "half") if audit.part_of(GRADER_OF_TWO, q) != audit.part_of(after, q)}
+        assert unlike == changed
 
 
 class TestKeeping:
@@ -211,8 +257,12 @@ class TestKeeping:
         assert audit.key(replace(reference, seed=1)) != key
         graders = tmp_path / "graders"
         (graders / "iou").mkdir(parents=True)
-        (graders / "iou" / "test_iou.py").write_bytes(IOU.grader.read_bytes() + b"#")
+        text = IOU.grader.read_text(encoding="utf-8")
         monkeypatch.setattr(catalog, "GRADERS", graders)
+        (graders / "iou" / "test_iou.py").write_text(text + "# a comment", encoding="utf-8")
+        assert audit.key(reference) == key
+        changed = text.replace('grader.question("iou", points=2', 'grader.question("iou", points=3')
+        (graders / "iou" / "test_iou.py").write_text(changed, encoding="utf-8")
         assert audit.key(reference) != key
 
     def test_a_mutant_that_a_person_found_to_be_right(

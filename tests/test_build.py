@@ -2,6 +2,7 @@
 
 import json
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -498,19 +499,24 @@ class TestNew:
     """`convgrade new` writes a problem that already works."""
 
     def test_builds_and_grades(self, tmp_path, graders):
-        """The new problem builds as it is, and its grader passes its solution and catches its slip."""
+        """It has what the course's tests ask for: two slips, both caught, and three more right answers."""
         shutil.copy(catalog.ROOT / "nbgrader_config.py", tmp_path)
-        source, hidden = build.new("image_sizes", tmp_path, graders)
+        source, hidden, *accepted = build.new("image_sizes", tmp_path, graders)
         problem = Problem("image_sizes", tmp_path)
-        assert (source, hidden) == (problem.source, problem.grader)
+        assert (source, hidden, accepted) == (problem.source, problem.grader, problem.accepted)
         assert problem.source.read_text().startswith("# %% [markdown]\n# # Image sizes\n")
         assert build.build([problem], execute=False) == [problem.notebook, problem.release]
 
         solved = reference_namespace(source)
         (question,) = grader.load("image_sizes").values()
-        (slip,) = question.slips.values()
         assert run_grader(hidden, solved) == pytest.ExitCode.OK
-        assert run_grader(hidden, solved | {"relu": slip.program}) == pytest.ExitCode.TESTS_FAILED
+        assert len(accepted) == 3
+        for path in accepted:
+            other = runpy.run_path(str(path))
+            assert run_grader(hidden, solved | {"relu": other["relu"]}) == pytest.ExitCode.OK
+        assert len(question.slips) == 2
+        for slip in question.slips.values():
+            assert run_grader(hidden, solved | {"relu": slip.program}) == pytest.ExitCode.TESTS_FAILED
 
     @pytest.mark.parametrize(
         "name", ["", "Sizes", "2d", "image-sizes", "_sizes", "a__b", "class", "../up", "ä"]
