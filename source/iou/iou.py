@@ -5,7 +5,7 @@
 # the paint? Nearly every answer in the field is built on one number between 0 and 1, the **intersection over
 # union** (IoU, also called the Jaccard index). You will write it for boxes, for tables of boxes, for masks
 # and for whole label maps, and then meet the variant that detectors are trained with. Non-maximum suppression
-# and mean average precision, in a later notebook, stand on what you write here.
+# and mean average precision stand on it too.
 #
 # **How this notebook works.** Write each function, then run the cell below it. Those visible tests are
 # friendly and incomplete: passing them does not guarantee full marks. The hidden tests ask the same of your

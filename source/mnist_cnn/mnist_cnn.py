@@ -176,9 +176,8 @@ figure.tight_layout()
 plt.show()
 
 # %% [markdown]
-# (That draft calls its padding "valid pooling", by the way: `"valid"` is how a *convolution* treats the edge.
-# And it evaluates with `evaluate(x, y, 47)`, meaning 47 classes, perhaps. The third argument is the batch
-# size.)
+# (That draft evaluates with `evaluate(x, y, 47)`, by the way, meaning 47 classes, perhaps. The third argument
+# is the batch size.)
 #
 # Write `build_digit_cnn`. The architecture is yours, within these bounds:
 # - it takes prepared images, (28, 28, 1) each, and begins with `keras.Input` so that its weights exist at
@@ -380,15 +379,15 @@ plt.show()
 # |---|---|---|
 # | at least 50 % | 1 | it has learned |
 # | at least 70 % | 2 more | it reads most of them |
-# | at least 80 % | 3 more | any sound CNN; dense networks trained on the same digits stay below |
+# | at least 80 % | 3 more | any sound CNN; dense networks trained on the digits as they come stay below |
 #
 # **What it must keep to.** The bounds of `build_digit_cnn`: two convolutions, 500 000 parameters. Training
 # may use 120 seconds of processor time on one core; the worked solution needs less than 10. Files that
 # callbacks write belong in a folder of `tempfile.mkdtemp()`.
 #
-# The cells below show you such digits. They use Keras's augmentation layers, which do nothing unless they are
-# called with `training=True`, as `fit` calls a model. Such layers in front of your network would show it
-# other digits in each epoch. Nobody asks that of you, and the table can be met without.
+# The cells below show you such digits. They use Keras's augmentation layers, which change the images in `fit`
+# and leave them alone in `predict` and `evaluate`. Such layers in front of your network would show it other
+# digits in each epoch. Nobody asks that of you, and the table can be met without.
 
 # %% provided="perturb" tags=["train"]
 perturb = keras.Sequential(
@@ -690,6 +689,7 @@ from pathlib import Path
 toy = keras.Sequential([keras.Input((6,)), layers.Dense(3, activation="softmax")])
 toy.compile(loss="sparse_categorical_crossentropy", metrics=["sparse_categorical_accuracy"])
 toy_x, toy_y = np.random.default_rng(1).random((30, 6)), np.arange(30) % 3
+toy.fit(toy_x, toy_y, verbose=0)
 with tempfile.TemporaryDirectory() as toy_folder:
     toy_path = Path(toy_folder, "toy.keras")
     toy_loaded = save_and_reload(toy, str(toy_path))

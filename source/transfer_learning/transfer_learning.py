@@ -579,7 +579,7 @@ print("The top is open.")
 # ## Question 6: fine-tune  (3 points)
 #
 # Write `fine_tune`. It gets a model whose head is trained and whose top is open, compiled as `unfreeze_top`
-# leaves it, and trains it further: a few epochs will do.
+# leaves it, and trains it further, within 90 seconds of processor time: a few epochs will do.
 #
 # **How it is graded.** The hidden tests bring a model with a trained head (Adam, a learning rate of 3 · 10⁻⁵,
 # the backbone's top 20 layers open) and look at three things. The open layers must have changed. The frozen
