@@ -79,7 +79,8 @@ def test_drawn_networks_are_what_their_description_says(rng, build, name):
         for layer in trunk:
             windows = (keras.layers.MaxPooling2D, keras.layers.AveragePooling2D)
             if isinstance(layer, windows):
-                assert [side % 2 for side in shape[1:3]] == [0, 0]
+                sides = zip(shape[1:3], layer.pool_size, layer.strides, strict=True)
+                assert [(side - window) % stride for side, window, stride in sides] == [0, 0]
             shape = layer.compute_output_shape(shape)
         assert shape[1:] == drawn.map_shape
         one_stride_more = (None, height + drawn.stride, width + 2 * drawn.stride, drawn.input_shape[2])

@@ -215,7 +215,7 @@ def draw_network(rng, trunk, head):
     """Draw a network that pads nowhere and whose pools leave nothing over.
 
     Args:
-        trunk: its layers, each "conv", "strided" (a convolution of stride 2), "pool", "mean" or "norm".
+        trunk: its layers, by the names of `draw_window`.
         head: the steps behind the flatten, without their weights.
     """
     # So far apart that no kernels make the input square
@@ -234,21 +234,38 @@ def draw_network(rng, trunk, head):
 
 
 def draw_window(rng, kind):
-    """Return what a layer of a trunk sees of its input at a time, (rows, columns), and its stride."""
-    if kind in ("conv", "strided"):
-        return tuple(int(side) for side in rng.permutation([2, 3])), 1 if kind == "conv" else 2
-    return ((1, 1), 1) if kind == "norm" else ((2, 2), 2)
+    """Return what a layer of a trunk sees of its input at a time, (rows, columns), and its stride.
+
+    Args:
+        kind: "conv", "strided" (a convolution of stride 2), "curved" (one with a tanh), "bare" (one without
+            bias and activation), "pool", "mean", "overlap" (a pool whose windows share pixels), "norm" or
+            "relu".
+    """
+    if kind in (*CONVOLUTIONS, "overlap"):
+        return tuple(int(side) for side in rng.permutation([2, 3])), 2 if kind in (
+            "strided",
+            "overlap",
+        ) else 1
+    return ((1, 1), 1) if kind in ("norm", "relu") else ((2, 2), 2)
+
+
+CONVOLUTIONS = {"conv": "relu", "strided": "relu", "curved": "tanh", "bare": "linear"}
+"""The activation of each kind of convolution in a trunk."""
 
 
 def draw_step(rng, kind, window, stride, channels):
     """Return a layer of a trunk as a step, with random weights."""
-    if kind in ("conv", "strided"):
-        filters = int(rng.integers(4, 7))
-        config = {"filters": filters, "kernel_size": window, "strides": stride, "activation": "relu"}
-        return "Conv2D", config, draw_weights(rng, (*window, channels, filters), 2)
+    if kind in CONVOLUTIONS:
+        filters, biased = int(rng.integers(4, 7)), kind != "bare"
+        config = {"filters": filters, "kernel_size": window, "strides": stride, "use_bias": biased}
+        config["activation"] = CONVOLUTIONS[kind]
+        return "Conv2D", config, draw_weights(rng, (*window, channels, filters), 2)[: 1 + biased]
     if kind == "norm":
         return "BatchNormalization", {}, [*rng.normal(size=(3, channels)), rng.uniform(0.3, 3, channels)]
-    return "MaxPooling2D" if kind == "pool" else "AveragePooling2D", {"pool_size": window}, []
+    if kind == "relu":
+        return "ReLU", {}, []
+    settings = {"strides": stride} if kind == "overlap" else {}
+    return "AveragePooling2D" if kind == "mean" else "MaxPooling2D", {"pool_size": window} | settings, []
 
 
 def draw_head(rng, head, features):
@@ -299,7 +316,7 @@ def run(x, steps):
                 windows = view_windows(x, kernel.shape[:2], config.get("strides", 1))
                 x = np.einsum("nhwcij,ijcu->nhwu", windows, kernel) + sum(bias)
             case "MaxPooling2D" | "AveragePooling2D":
-                windows = view_windows(x, config["pool_size"], config["pool_size"][0])
+                windows = view_windows(x, config["pool_size"], config.get("strides", config["pool_size"][0]))
                 x = windows.max(axis=(4, 5)) if kind == "MaxPooling2D" else windows.mean(axis=(4, 5))
             case "BatchNormalization":
                 scale, shift, mean, variance = weights
@@ -589,6 +606,32 @@ def without_strides(steps):
 
 
 @conversion.slip(
+    "A pool of the trunk got another size or another stride: it need not step by its own size. Take the "
+    "trunk's layers over with all their settings.",
+    told=True,
+)
+def pools_guessed(model):
+    return convert(model, change_trunk=with_usual_pools)
+
+
+def with_usual_pools(steps):
+    return [(kind, {} if kind.endswith("Pooling2D") else config, w) for kind, config, w in steps]
+
+
+@conversion.slip(
+    "A convolution of the trunk got another activation than its own, which need not be a ReLU: take the "
+    "trunk's layers over with all their settings.",
+    told=True,
+)
+def trunk_activations_guessed(model):
+    return convert(model, change_trunk=with_relu)
+
+
+def with_relu(steps):
+    return with_settings(steps, activation="relu")
+
+
+@conversion.slip(
     "No weights were copied: a layer that is new, or cloned, has random ones until it is given others.",
     told=True,
 )
@@ -650,18 +693,36 @@ def told_by_layers(built, drawn):
     trunk, head = convolutions[: len(strides)], convolutions[len(strides) :]
     height, width, _ = drawn.map_shape
     kernel = tuple(head[0]["kernel_size"]) if head else ()
+    pools = [layer.config for layer in layers if layer.class_name in ("MaxPooling2D", "AveragePooling2D")]
+    drawn_pools = [config for kind, config, _ in drawn.trunk if kind.endswith("Pooling2D")]
     taken, made = built.input_shape, built.output_shape
     signs = {
         "fixed_size": isinstance(taken, tuple) and taken[1:3] != (None, None),
         "global_pooling": any(layer.class_name.startswith("Global") for layer in layers),
         "flattened_again": isinstance(made, tuple) and len(made) != 4,
         "trunk_strides_lost": any(c["strides"] != [s, s] for c, s in zip(trunk, strides, strict=False)),
+        "pools_guessed": any(map(is_other_pool, pools, drawn_pools)),
         "one_place_kernel": kernel == (1, 1),
         "sides_swapped": kernel == (width, height),
         "same_padding": any(config["padding"] == "same" for config in head),
         "head_strides": any(config["strides"] != [1, 1] for config in head),
     }
     return next((name for name, seen in signs.items() if seen), None)
+
+
+def is_other_pool(config, drawn):
+    """Say whether a pool of a converted network has another size or stride than the one that was drawn."""
+    size = drawn["pool_size"]
+    strides = [drawn["strides"]] * 2 if "strides" in drawn else list(size)
+    return list(config["pool_size"]) != list(size) or list(config["strides"]) != strides
+
+
+def told_by_activations(built, drawn):
+    """Return the slip of a trunk whose convolutions have other activations, or None."""
+    layers = [inner for layer in built.layers for inner in layer.walk()]
+    made = [layer.config["activation"] for layer in layers if layer.class_name == "Conv2D"]
+    wanted = [config["activation"] for kind, config, _ in drawn.trunk if kind == "Conv2D"]
+    return "trunk_activations_guessed" if made[: len(wanted)] != wanted else None
 
 
 def told_by_weights(built, drawn):
@@ -786,6 +847,7 @@ def judge(rng, converted, sizes):
         signs = [told_by_layers(case.built, case.drawn) for case in asked]
         signs.append(told_by_scores(asked))
         signs += [told_by_weights(case.built, case.drawn) for case in asked]
+        signs += [told_by_activations(case.built, case.drawn) for case in asked]
         slip = next(filter(None, signs), None)
         if slip:
             conversion.blame(slip)
@@ -808,12 +870,12 @@ SEVERAL_DENSE_LAYERS = [
 ]
 OTHER_NETWORKS = [
     (
-        ("strided", "norm", "pool"),
+        ("strided", "norm", "overlap"),
         [dense(6), ("ReLU", {}), DROPOUT, dense(4, use_bias=False), ("Softmax", {})],
         (1, 2),
     ),
     (
-        ("conv", "pool", "norm", "conv"),
+        ("bare", "norm", "relu", "pool", "curved"),
         [dense(5, "tanh", use_bias=False), dense(3), ("Activation", {"activation": "sigmoid"})],
         (3, 1),
     ),

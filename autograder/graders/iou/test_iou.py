@@ -297,6 +297,14 @@ def inclusive_pixels(box_a, box_b):
     return iou((ax_min, ay_min, ax_max + 1, ay_max + 1), (bx_min, by_min, bx_max + 1, by_max + 1))
 
 
+@question.slip(
+    "Look whether both boxes are any before you answer: an inverted one is refused, whatever its area."
+)
+def refuses_too_late(box_a, box_b):
+    _, _, area_a, area_b = measure(box_a, box_b)
+    return 0.0 if area_a <= 0 and area_b <= 0 else iou(box_a, box_b)
+
+
 @question.slip("The two areas added count the shared part twice: the union has it once.")
 def union_counts_twice(box_a, box_b):
     refuse_inverted(box_a, box_b)
@@ -478,6 +486,8 @@ def test_inverted_boxes(compare, rng, inverted):
     if inverted:
         compare(inverted, box_b)
         compare(box_a, inverted)
+        compare(inverted, inverted)
+        compare((4, 3, 1, 3), POINT)
 
 
 # --- pairwise_iou --------------------------------------------------------------------------------------
@@ -1025,6 +1035,8 @@ def box_with_iou(box, target):
 @question.draws(right=lambda answer, box, target: len(answer) == 4 and abs(iou(box, answer) - target) < 1e-6)
 def any_box_and_target(rng):
     corners, sides = rng.uniform(-20, 20, 2), rng.uniform(0.5, 20, 2)
+    if rng.random() < 0.3:
+        corners, sides = corners.astype(int), np.ceil(sides).astype(int)
     return (*corners.tolist(), *(corners + sides).tolist()), float(rng.choice([1.0, rng.uniform(0.01, 1)]))
 
 
@@ -1073,6 +1085,13 @@ def cuts_the_target_off(box, target):
     return box_with_iou(box, 1 - target)
 
 
+@question.slip("An array made of whole numbers drops every fraction: make it float before you scale a side.")
+def scales_in_an_integer_array(box, target):
+    scaled = np.array(box)
+    scaled[2] = scaled[0] + target * (scaled[2] - scaled[0])
+    return scaled
+
+
 def as_box(answer):
     """Return a student's box as four floats; fails the check where it is no such thing."""
     if (
@@ -1093,7 +1112,7 @@ def test_box_meets_the_target(submission, rng, target):
     """returns a box whose IoU with the given one is the target"""
     anywhere, _ = draw_boxes(rng, "overlaps", "during")
     across_the_origin = tuple(draw_corners(rng, 1)[0].tolist())
-    for box in (anywhere, across_the_origin):
+    for box in (anywhere, across_the_origin, (-3, 2, 4, 9)):
         answer = as_box(submission.box_with_iou(box, target))
         if not answers.agree(iou(answer, box), target):
             grader.fail("the IoU of the answer and the given box is not the target")

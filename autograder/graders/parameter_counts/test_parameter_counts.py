@@ -523,6 +523,21 @@ def pool_strides_ignored(input_shape, layers):
     return right_counts(input_shape, changed(layers, ["max_pool", "avg_pool"], strides=None))
 
 
+@question.slip(
+    'A pool without strides has a padding, too: with "same" the last window may stand over the edge.'
+)
+def pool_padding_needs_strides(input_shape, layers):
+    return right_counts(
+        input_shape,
+        [
+            layer | {"padding": "valid"}
+            if layer["type"] in ("max_pool", "avg_pool") and not layer.get("strides")
+            else layer
+            for layer in layers
+        ],
+    )
+
+
 @question.slip("A pool without strides steps by its own size; you moved it by one pixel at a time.")
 def pool_steps_by_one(input_shape, layers):
     pools = ("max_pool", "avg_pool")
@@ -804,6 +819,15 @@ def test_dense_layers_behind_convolutions(compare, input_shape, layers):
                 {"type": "max_pool", "pool_size": 2, "strides": 3, "padding": "same"},
                 {"type": "flatten"},
                 {"type": "dense", "units": 5},
+            ],
+        ),
+        (
+            (23, 38, 3),
+            [
+                {"type": "max_pool", "pool_size": 3, "padding": "same"},
+                {"type": "avg_pool", "strides": 1},
+                {"type": "flatten"},
+                {"type": "dense", "units": 4},
             ],
         ),
     ],

@@ -130,6 +130,9 @@ NORM_PEAK = (
     (50, 71, 2),
     [conv(6, 5, 2), conv(20, 3, padding="same", use_bias=False), BATCH_NORM, DROPOUT, GLOBAL_POOL],
 )
+KEEPING = [conv(6, 5, 2), conv(20, 3, padding="same")]
+DROPOUT_PEAK = ((50, 71, 2), [*KEEPING, DROPOUT, GLOBAL_POOL])
+LONE_NORM_PEAK = ((50, 71, 2), [*KEEPING, BATCH_NORM, GLOBAL_POOL])
 FLAT_PEAK = ((20, 33, 3), [conv(8, 3), pool((2, 3), None), conv(30, 3, padding="same"), FLATTEN, DROPOUT])
 DENSE_NORM = ((24, 17, 3), [pool(3, 2, "same", "avg_pool"), FLATTEN, dense(40), BATCH_NORM, dense(3)])
 ONE_LAYER = ((31, 18, 3), [conv(5, 4, (3, 2))])
@@ -332,6 +335,7 @@ def test_shapes_of_convolutions(compare, input_shape, layers):
             (41, 56, 3),
             [{"type": "avg_pool"}, {"type": "max_pool", "pool_size": (3, 2)}, pool(3, None, "same")],
         ),
+        ((23, 38, 3), [{"type": "avg_pool", "strides": 1}, {"type": "max_pool", "strides": (3, 2)}]),
     ],
 )
 def test_shapes_of_pools(compare, input_shape, layers):
@@ -403,8 +407,18 @@ def four_bytes_always(shape, dtype="float32"):
 
 @question.slip("Only the five dtypes that are named are allowed, although numpy knows more.")
 def any_numpy_dtype(shape, dtype="float32"):
-    more = {"int16": 2, "int32": 4, "bool": 1}
+    more = {"int16": 2, "int32": 4, "bool": 1} | ALIASES
     return math.prod(shape) * (more[dtype] if dtype in more else itemsize(dtype))
+
+
+ALIASES = {"float": 8, "half": 2, "f4": 4}
+
+
+@question.slip(
+    "numpy has more names for the same dtypes, like half: only the five that are named are allowed."
+)
+def other_names_of_the_five(shape, dtype="float32"):
+    return math.prod(shape) * (ALIASES[dtype] if dtype in ALIASES else itemsize(dtype))
 
 
 @question.slip("An unknown dtype must raise a ValueError: don't fall back to another one.")
@@ -441,7 +455,7 @@ def test_float32_is_the_default_and_others_are_refused(compare, rng, axes):
     """takes float32 where no dtype is named, and no dtype but the five"""
     shape = tuple(rng.integers(2, 30, axes).tolist())
     compare(shape)
-    for dtype in ("int16", "bool", "bfloat16", "int32"):
+    for dtype in ("int16", "bool", "bfloat16", "int32", *ALIASES):
         compare(shape, dtype)
 
 
@@ -669,10 +683,24 @@ def first_two_layers(input_shape, layers, dtype="float32"):
 
 @question.slip("Flatten, dropout and batch normalization write an output, too: count it like any other.")
 def reshaping_layers_skipped(input_shape, layers, dtype="float32"):
+    return inference_without(("flatten", "dropout", "batch_norm"), input_shape, layers, dtype)
+
+
+def inference_without(skipped, input_shape, layers, dtype):
+    """Return the estimate in which the outputs of some kinds of layers are left out."""
     params, (image, *outputs) = memory_parts(input_shape, layers, dtype)
-    skipped = ("flatten", "dropout", "batch_norm")
     kept = [n for n, layer in zip(outputs, layers, strict=True) if layer["type"] not in skipped]
     return params + largest_neighbours([image, *kept])
+
+
+@question.slip("Dropout changes nothing in a prediction, but it writes an output: count it like any other.")
+def dropout_skipped(input_shape, layers, dtype="float32"):
+    return inference_without(("dropout",), input_shape, layers, dtype)
+
+
+@question.slip("Batch normalization writes an output of its own: count it like any other.")
+def batch_norm_skipped(input_shape, layers, dtype="float32"):
+    return inference_without(("batch_norm",), input_shape, layers, dtype)
 
 
 @question.slip('The shapes behind this estimate are rounded down under "same": mend question 1 first.')
@@ -726,6 +754,8 @@ def test_inference_finds_the_worst_moment(compare, input_shape, layers):
     ("network", "dtype"),
     [
         (NORM_PEAK, "float32"),
+        (DROPOUT_PEAK, "float32"),
+        (LONE_NORM_PEAK, "float32"),
         (FLAT_PEAK, "float16"),
         (DENSE_NORM, "float64"),
         (INPUT_PEAK, "int8"),
