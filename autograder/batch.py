@@ -432,7 +432,7 @@ def _is_handed_in(submitted: Path, student: str, problem: str) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError:
-        return True
+        pass
     return True
 
 

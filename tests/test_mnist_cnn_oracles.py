@@ -114,7 +114,7 @@ def test_an_output_with_a_name_is_an_output():
     assert question.outcome == "passed", question.feedback
 
 
-def test_a_model_that_can_not_train_does_not_stop_the_grading(monkeypatch):
+def test_a_model_that_can_not_train_does_not_stop_the_grading():
     """Why it is weak is asked of it where only trusted code runs, and may be more than it can do."""
     model = keras.Sequential([keras.Input((28, 28, 1)), layers.BatchNormalization(), layers.Flatten()])
 
