@@ -260,6 +260,20 @@ class TestLimits:
                 hurried.call("spin", (), {})
             assert protocol.decode(hurried.call("right", (), {})[0]["value"], []) == 7
 
+    @pytest.mark.parametrize("handler", ["signal.SIG_DFL", "lambda *_: os._exit(0)"])
+    def test_an_interrupt_ends_the_process(self, hurried, handler):
+        """It ran past its limit all the same: an interrupt can crash TensorFlow's training."""
+        hurried.run_cell(
+            "import os, signal\n"
+            "def spin():\n"
+            f"    signal.signal(signal.SIGINT, {handler})\n"
+            "    while True: pass",
+            0,
+        )
+        with pytest.raises(Lost) as lost:
+            hurried.call("spin", (), {})
+        assert lost.value.reason == "time"
+
     def test_the_text_of_an_exception_is_interrupted(self, hurried):
         """Making it is student code too."""
         endless = "class Endless(Exception):\n    def __str__(self):\n        while True: pass\n"

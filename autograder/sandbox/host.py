@@ -528,8 +528,11 @@ class Job:
     def _lost(self, reason: str | None = None) -> Lost:
         ended = self.close()
         end = ended.get("end", "exit")
-        # Asked to end a process that was gone already, the watcher reports that it did.
-        return Lost(reason or ("exit" if end == "ended" else end), ended.get("status"))
+        if end == "ended":  # it was asked to end a process that was gone already
+            end = "exit"
+        if end == "exit" and ended.get("interrupted") == self._next_id:
+            end = "time"  # an interrupt can crash TensorFlow's training
+        return Lost(reason or end, ended.get("status"))
 
     def close(self) -> dict[str, Any]:
         """End the process and all that it started; return the watcher's report."""
