@@ -242,10 +242,8 @@ def draw_window(rng, kind):
             "relu".
     """
     if kind in (*CONVOLUTIONS, "overlap"):
-        return tuple(int(side) for side in rng.permutation([2, 3])), 2 if kind in (
-            "strided",
-            "overlap",
-        ) else 1
+        stride = 2 if kind in ("strided", "overlap") else 1
+        return tuple(int(side) for side in rng.permutation([2, 3])), stride
     return ((1, 1), 1) if kind in ("norm", "relu") else ((2, 2), 2)
 
 
@@ -685,20 +683,29 @@ def forget_statistics(steps):
     return [(k, c, [*w[:2], 0 * w[2], 0 * w[3] + 1] if k == "BatchNormalization" else w) for k, c, w in steps]
 
 
+def unnested(built):
+    """Return the layers of a model, those of models in it one by one."""
+    return [inner for layer in built.layers for inner in layer.walk()]
+
+
+def configs(built, *kinds):
+    """Return the configs of a model's layers of these kinds."""
+    return [layer.config for layer in unnested(built) if layer.class_name in kinds]
+
+
 def told_by_layers(built, drawn):
     """Return the slip that can be seen from the layers of a converted network, or None."""
-    layers = [inner for layer in built.layers for inner in layer.walk()]
     strides = [config["strides"] for kind, config, _ in drawn.trunk if kind == "Conv2D"]
-    convolutions = [layer.config for layer in layers if layer.class_name == "Conv2D"]
+    convolutions = configs(built, "Conv2D")
     trunk, head = convolutions[: len(strides)], convolutions[len(strides) :]
     height, width, _ = drawn.map_shape
     kernel = tuple(head[0]["kernel_size"]) if head else ()
-    pools = [layer.config for layer in layers if layer.class_name in ("MaxPooling2D", "AveragePooling2D")]
+    pools = configs(built, "MaxPooling2D", "AveragePooling2D")
     drawn_pools = [config for kind, config, _ in drawn.trunk if kind.endswith("Pooling2D")]
     taken, made = built.input_shape, built.output_shape
     signs = {
         "fixed_size": isinstance(taken, tuple) and taken[1:3] != (None, None),
-        "global_pooling": any(layer.class_name.startswith("Global") for layer in layers),
+        "global_pooling": any(layer.class_name.startswith("Global") for layer in unnested(built)),
         "flattened_again": isinstance(made, tuple) and len(made) != 4,
         "trunk_strides_lost": any(c["strides"] != [s, s] for c, s in zip(trunk, strides, strict=False)),
         "pools_guessed": any(map(is_other_pool, pools, drawn_pools)),
@@ -719,8 +726,7 @@ def is_other_pool(config, drawn):
 
 def told_by_activations(built, drawn):
     """Return the slip of a trunk whose convolutions have other activations, or None."""
-    layers = [inner for layer in built.layers for inner in layer.walk()]
-    made = [layer.config["activation"] for layer in layers if layer.class_name == "Conv2D"]
+    made = [config["activation"] for config in configs(built, "Conv2D")]
     wanted = [config["activation"] for kind, config, _ in drawn.trunk if kind == "Conv2D"]
     return "trunk_activations_guessed" if made[: len(wanted)] != wanted else None
 

@@ -135,6 +135,19 @@ def gives_leftovers_to_the_last_part(labels, fractions, seed):
 
 
 @splitting.slip(
+    "Every share was rounded by itself, and the last part got the rest, which can be two photos of a class "
+    "off: round the places where you cut instead.",
+    told=True,
+)
+def rounds_shares_but_the_last(labels, fractions, seed):
+    parts = []
+    for indices in shuffled_classes(labels, seed):
+        shares = [round(fraction * len(indices)) for fraction in fractions[:-1]]
+        parts.append(np.split(indices, np.cumsum(shares)))
+    return join(parts)
+
+
+@splitting.slip(
     "The same seed gave another division the second time: make a generator from the seed and draw "
     "everything from it.",
     told=True,
@@ -210,6 +223,7 @@ COLLECTIONS = [
     ((19, 44, 7, 61, 3), (0.6, 0.25, 0.15)),
     ((33, 5, 58, 19), (0.8, 0.2)),
     ((27, 13, 39, 51), (0.4, 0.3, 0.2, 0.1)),
+    ((14, 33, 9, 28), (0.19, 0.19, 0.19, 0.19, 0.24)),  # of 14, four rounded shares are 1.36 too many
 ]
 
 
@@ -244,6 +258,8 @@ def test_every_class_is_divided_alike(submission, rng, collection):
         grader.fail("photos are missing from the parts, or are in several of them")
     if np.array_equal(found[:-1], np.floor(due[:-1] + 1e-9)):
         splitting.blame("gives_leftovers_to_the_last_part")
+    if any(np.array_equal(found[:-1], shares) for shares in (np.rint(due[:-1]), np.ceil(due[:-1] - 1e-9))):
+        splitting.blame("rounds_shares_but_the_last")
     splitting.blame("splits_all_classes_at_once")
 
 
@@ -472,6 +488,12 @@ class TransferModel:
         own = iter(self.model.weights())
         return all(any(np.array_equal(array, mine) for mine in own) for array in self.given.weights)
 
+    def dropouts(self):
+        """Return the layers that drop something between the images and the answers."""
+        ends = (self.model.input_shape, self.model.output_shape)
+        found = [layer for layer in self.others if "Dropout" in layer.class_name and layer.config["rate"]]
+        return [layer for layer in found if layer.output_shape not in ends]
+
     def pools(self):
         """Return what turns feature maps into one number a channel: "Average", "Max" or nothing."""
         channels = self.backbone.output_shape[-1]
@@ -583,6 +605,18 @@ def forgets_dropout(backbone, n_classes):
 
 
 @building.slip(
+    "The dropout stands behind the softmax, where it throws whole answers away: it belongs between the means "
+    "and the dense layer.",
+    told=True,
+)
+def drops_answers(backbone, n_classes):
+    import keras
+
+    model = transfer_model(backbone, n_classes, rate=0)
+    return keras.Model(model.inputs, keras.layers.Dropout(0.3)(model.output))
+
+
+@building.slip(
     "The outputs are not probabilities: the last layer needs the softmax, which makes them add up to 1.",
     told=True,
 )
@@ -639,9 +673,9 @@ def test_the_head(built):
         grader.fail("there is no global average pooling")
     if kinds & {"Rescaling", "Normalization"}:
         building.blame("scales_again")
-    rates = [layer.config["rate"] for layer in built.others if "Dropout" in layer.class_name]
-    if not any(rates):
-        building.blame("forgets_dropout")
+    if not built.dropouts():
+        last = built.model.layers[-1]
+        building.blame("drops_answers" if "Dropout" in last.class_name else "forgets_dropout")
 
 
 @building.test(points=1)
@@ -1043,8 +1077,12 @@ def unfrozen(request, submission, lab):
     """What came of both calls, by the number of layers; each is asked for once and serves all checks."""
 
     def make(n_layers):
-        answer = submission.unfreeze_top(head_model(lab), n_layers)
-        return Unfrozen.read(model_of(answer).network())
+        given = head_model(lab)
+        network = model_of(submission.unfreeze_top(given, n_layers)).network()
+        result = Unfrozen.read(network)
+        if not all(map(np.array_equal, network.weights, given.weights)):
+            unfreezing.blame("unfreezes_a_clone")
+        return result
 
     return {n: grader.once(request, ("unfrozen", n), lambda n=n: make(n)) for n in TOPS}
 
@@ -1123,6 +1161,18 @@ def counts_without_batch_norms(model, n_layers):
     norm = keras.layers.BatchNormalization
     plain = [layer for layer in layers_of_backbone(model) if not isinstance(layer, norm)]
     return unfreeze_layers(model, plain[-n_layers:])
+
+
+@unfreezing.slip(
+    "The weights are not those that the model came with: a clone starts from random ones, so unfreeze the "
+    "model itself.",
+    told=True,
+)
+def unfreezes_a_clone(model, n_layers):
+    import keras
+
+    clone = keras.models.clone_model(model)
+    return unfreeze_layers(clone, layers_of_backbone(clone)[-n_layers:])
 
 
 @unfreezing.slip(
