@@ -138,6 +138,7 @@ class Model:
                 "output_shape": told["output_shape"],
                 "parameters": int(told["parameters"]),
                 "trainable_parameters": int(told["trainable_parameters"]),
+                "trains_as_compiled": bool(told["trains_as_compiled"]),
                 "layers": [Layer.read(layer) for layer in told["layers"]],
             }
         except (ArithmeticError, LookupError, TypeError, ValueError, RecursionError):
@@ -165,6 +166,10 @@ class Model:
     def count_trainable_params(self) -> int:
         """Return how many of them training would change."""
         return self._told["trainable_parameters"]
+
+    def trains_as_compiled(self) -> bool:
+        """Say whether no layer's `trainable` has changed since it was compiled."""
+        return self._told["trains_as_compiled"]
 
     def predict(self, x: Any) -> Any:
         """Return its output for a batch `x` as a numpy array; of several outputs a list.
@@ -229,7 +234,7 @@ _LAYERS = frozenset(
     RandomFlip RandomRotation RandomZoom RandomTranslation RandomCrop RandomShear RandomPerspective
     RandomElasticTransform RandomErasing RandomContrast RandomBrightness RandomSharpness RandomGaussianBlur
     RandomHue RandomSaturation RandomColorJitter RandomColorDegeneration RandomGrayscale RandomInvert
-    RandomPosterization
+    RandomPosterization RandAugment AugMix Pipeline
     """.split()  # noqa: SIM905
 )
 _MODELS = frozenset({"Sequential", "Functional", "Model"})

@@ -118,20 +118,23 @@ def test_the_best_classes_are_those_of_keras(rng):
         assert reference("decode_top_k")(probabilities, names, k) == expected
 
 
-@pytest.mark.parametrize("n_layers", [1, 3, 8, 16])
-def test_the_open_layers_are_those_whose_weights_keras_would_train(hidden, notebook, n_layers):
+@pytest.mark.parametrize("n_layers", [1, 3, 8, 9, 16])
+@pytest.mark.parametrize("plain", [True, False])
+def test_the_open_layers_are_those_whose_weights_keras_would_train(hidden, notebook, plain, n_layers):
     """The places that the grader expects are the layers whose weights the worked solution's model trains."""
-    shape, filters = hidden.DEEP[0]
-    model = hidden.make_head_model(hidden.build_small_backbone(shape, filters), 3, 3e-3)
+    build = hidden.build_small_backbone if plain else hidden.build_separable_backbone
+    trunk = build((24, 16, 3), (4, 6, 5, 8, 7))
+    model = hidden.make_head_model(trunk, 3, 3e-3, plain)
     notebook["unfreeze_top"](model, n_layers)
-    trunk = model.get_layer("small_backbone")
-    trained = {weight.path.split("/")[0] for weight in model.trainable_weights}
-    flags = [(bool(layer.weights), "norm" in layer.name, layer.trainable) for layer in trunk.layers]
-    found = hidden.Unfrozen(flags, True, None, "")
-    assert {trunk.layers[place].name for place in found.tops(n_layers)} == {
-        name for name in trained if name.startswith("conv")
-    }
-    assert not any("norm" in name for name in trained)
+    norms = {layer for layer in trunk.layers if isinstance(layer, keras.layers.BatchNormalization)}
+    found = hidden.Unfrozen(
+        [(bool(layer.weights), layer in norms, layer.trainable) for layer in trunk.layers],
+        head_learns=True, learning_rate=None, loss="", compiled_last=True,
+    )  # fmt: skip
+    names = {layer.name for layer in trunk.layers}
+    trained = names & {weight.path.split("/")[0] for weight in model.trainable_weights}
+    assert {trunk.layers[place].name for place in found.tops(n_layers)} == trained
+    assert not trained & {layer.name for layer in norms}
 
 
 def test_a_frozen_batch_norm_does_not_drift(notebook, rng):
@@ -238,4 +241,4 @@ def test_a_config_that_may_say_anything(hidden, parts):
     """It is the student's word: what can't be read fails the check, and stops nobody's grading."""
     network = models.Network(json.dumps({"class_name": "Sequential", "config": {"layers": parts}}), [])
     with pytest.raises(AssertionError, match="keep its layers"):
-        hidden.Unfrozen.read(network)
+        hidden.Unfrozen.read(network, compiled_last=True)

@@ -87,8 +87,18 @@ def _describe(model: Any) -> dict[str, Any]:
         "output_shape": _shape(model, "output"),
         "parameters": model.count_params(),
         "trainable_parameters": _size(model.trainable_weights),
+        "trains_as_compiled": _trains_as_compiled(model),
         "layers": [_describe_layer(layer) for layer in model.layers],
     }
+
+
+def _trains_as_compiled(model: Any) -> bool:
+    """Say whether no layer's `trainable` has changed since the model was compiled.
+
+    Keras's `fit` compares the same, and warns.
+    """
+    compiled = getattr(model, "_compiled_trainable_state", {})
+    return all(layer.trainable == trainable for layer, trainable in compiled.items())
 
 
 def _describe_layer(layer: Any) -> list[Any]:

@@ -488,11 +488,22 @@ class TransferModel:
         own = iter(self.model.weights())
         return all(any(np.array_equal(array, mine) for mine in own) for array in self.given.weights)
 
+    def operations_before(self):
+        """Return Keras's operations, which are no layers, that stand in front of the backbone."""
+        parts = self.model.network().layers
+        names = [part["config"].get("name") for part in parts]
+        before = parts[: names.index(self.backbone.name)]
+        return {part["class_name"] for part in before if part["module"].startswith("keras.src.ops")}
+
     def dropouts(self):
-        """Return the layers that drop something between the images and the answers."""
-        ends = (self.model.input_shape, self.model.output_shape)
-        found = [layer for layer in self.others if "Dropout" in layer.class_name and layer.config["rate"]]
-        return [layer for layer in found if layer.output_shape not in ends]
+        """Return the layers that drop some of the means or of what was made of them, or whole maps."""
+        ends = (self.model.input_shape, self.model.output_shape, self.backbone.output_shape)
+        return [
+            layer
+            for layer in self.others
+            if "Dropout" in layer.class_name and layer.config["rate"]
+            if layer.output_shape not in ends or "Spatial" in layer.class_name
+        ]
 
     def pools(self):
         """Return what turns feature maps into one number a channel: "Average", "Max" or nothing."""
@@ -525,7 +536,7 @@ def transfer_model(
     rate=0.3,
     activation="softmax",
     frozen=True,
-    rescale=False,
+    before=None,
 ):
     """Build a transfer model, rightly unless it is told otherwise."""
     import keras
@@ -533,8 +544,7 @@ def transfer_model(
 
     backbone.trainable = not frozen
     inputs = keras.Input(backbone.input_shape[1:])
-    x = layers.Rescaling(1 / 128, offset=-127 / 128)(inputs) if rescale else inputs
-    x = backbone(x, training=False)
+    x = backbone(before(inputs) if before else inputs, training=False)
     x = getattr(layers, pool)()(x)
     if rate:
         x = layers.Dropout(rate)(x)
@@ -643,7 +653,18 @@ def has_five_classes_always(backbone, n_classes):
     told=True,
 )
 def scales_again(backbone, n_classes):
-    return transfer_model(backbone, n_classes, rescale=True)
+    from keras import layers
+
+    return transfer_model(backbone, n_classes, before=layers.Rescaling(1 / 128, offset=-127 / 128))
+
+
+@building.slip(
+    "The model computes with the images before the backbone sees them, but they come preprocessed: hand them "
+    "on as they are.",
+    told=True,
+)
+def computes_with_the_images(backbone, n_classes):
+    return transfer_model(backbone, n_classes, before=lambda images: (images - 127) / 128)
 
 
 @building.test(points=1)
@@ -673,9 +694,20 @@ def test_the_head(built):
         grader.fail("there is no global average pooling")
     if kinds & {"Rescaling", "Normalization"}:
         building.blame("scales_again")
+    if built.operations_before() & {"Add", "Subtract", "Multiply", "Divide", "TrueDivide"}:
+        building.blame("computes_with_the_images")
+    if any(
+        layer.class_name.startswith("Random") and layer.output_shape == built.backbone.output_shape
+        for layer in built.others
+    ):
+        grader.fail("feature maps are varied at random: that is for images, in front of the backbone")
     if not built.dropouts():
         last = built.model.layers[-1]
-        building.blame("drops_answers" if "Dropout" in last.class_name else "forgets_dropout")
+        if "Dropout" in last.class_name:
+            building.blame("drops_answers")
+        if "Dropout" in kinds:
+            grader.fail("the dropout drops none of the means: put it between them and the dense layer")
+        building.blame("forgets_dropout")
 
 
 @building.test(points=1)
@@ -965,38 +997,67 @@ def require(reached, share):
 
 unfreezing = grader.question("unfreeze_top", points=3)
 
-DEEP = (((24, 16, 3), (4, 6, 5, 8, 7)), 3)
-"""The shape of a backbone with 16 layers, and the number of classes on top of it."""
-TOPS = (3, 8)
-"""Its top layers that are asked for: fewer than the whole model has layers, and more."""
+HEAD_RATES = {3: HEAD_RATE, 9: 4e-4}
+"""The learning rate of the head, by the number of top layers that are asked for.
+
+The first are fewer than the whole model has layers, the second more.
+"""
+TOPS = tuple(HEAD_RATES)
 ENOUGH = 0.1 * (1 + 1e-3)
 """How much of the head's learning rate may be left; float32 rounds."""
 
 
-def make_head_model(model, n_classes, learning_rate):
-    """Build a transfer model on a backbone, as it is when its head has been trained."""
+def build_separable_backbone(input_shape, filters):
+    """Return a network of separated convolutions and batch norms whose names say nothing of their kinds."""
+    import keras
+    from keras import layers
+
+    inputs = x = keras.Input(input_shape)
+    for number, width in enumerate(filters, start=1):
+        x = layers.DepthwiseConv2D(3, padding="same", use_bias=False, name=f"a{number}")(x)
+        x = layers.BatchNormalization(name=f"b{number}")(x)
+        x = layers.Conv2D(width, 1, name=f"c{number}")(x)
+        x = layers.ReLU(name=f"d{number}")(x)
+    return keras.Model(inputs, x, name="separable")
+
+
+def make_head_model(model, n_classes, learning_rate, plain):
+    """Build a transfer model on a backbone, as it is when its head has been trained.
+
+    Args:
+        plain: it neither varies its images nor has a softmax that is a layer.
+    """
     import keras
     from keras import layers
 
     model.trainable = False
     inputs = keras.Input(model.input_shape[1:])
-    x = layers.GlobalAveragePooling2D()(model(inputs, training=False))
+    images = inputs if plain else layers.RandomFlip("horizontal")(inputs)
+    x = layers.GlobalAveragePooling2D()(model(images, training=False))
     x = layers.Dropout(0.3)(x)
-    whole = keras.Model(inputs, layers.Dense(n_classes, activation="softmax")(x))
+    if plain:
+        outputs = layers.Dense(n_classes, activation="softmax")(x)
+    else:
+        outputs = layers.Softmax()(layers.Dense(n_classes)(x))
+    whole = keras.Model(inputs, outputs)
     whole.compile(
         keras.optimizers.Adam(learning_rate), "sparse_categorical_crossentropy", metrics=["accuracy"]
     )
     return whole
 
 
-def head_model(lab):
-    (shape, filters), n_classes = DEEP
-    return kept(
-        "head model",
-        lambda: lab(
-            make_head_model, lab(build_small_backbone, shape, filters), n_classes, HEAD_RATE
-        ).network(),
-    )
+def head_model(lab, n_layers):
+    """Return the network whose top layers are to be unfrozen: of 16 layers the top 3, or of 17 the top 9."""
+    plain = n_layers == min(TOPS)
+
+    def make():
+        if plain:
+            trunk = lab(build_small_backbone, (24, 16, 3), (4, 6, 5, 8, 7))
+        else:
+            trunk = lab(build_separable_backbone, (16, 24, 3), (5, 4, 7, 6))
+        return lab(make_head_model, trunk, 3, HEAD_RATES[n_layers], plain).network()
+
+    return kept(("head model", n_layers), make)
 
 
 @dataclass(frozen=True)
@@ -1007,23 +1068,25 @@ class Unfrozen:
         layers: for each layer of the backbone, from the bottom to the top: does it have weights, is it a
             batch norm, and can it be trained?
         head_learns: whether the dense layer can be trained.
+        compiled_last: whether nothing that can be trained has changed since the model was compiled.
     """
 
     layers: list
     head_learns: bool
     learning_rate: float | None
     loss: str
+    compiled_last: bool
 
     @classmethod
-    def read(cls, network):
+    def read(cls, network, compiled_last):
         """Read a network; fails the check where its layers are not those of the model that was given."""
         try:
-            return cls._read(network)
+            return cls._read(network, compiled_last)
         except (LookupError, TypeError, AttributeError):  # it is the student's word, and may say anything
             grader.fail("the model should keep its layers: only what can be trained changes")
 
     @classmethod
-    def _read(cls, network):
+    def _read(cls, network, compiled_last):
         parts = network.layers
         inner = [part["config"]["layers"] for part in parts if "layers" in part["config"]]
         dense = [part["config"]["trainable"] for part in parts if part["class_name"] == "Dense"]
@@ -1031,7 +1094,7 @@ class Unfrozen:
             grader.fail("the model should keep its layers: only what can be trained changes")
         layers = [
             (
-                part["class_name"] in ("Conv2D", "BatchNormalization"),
+                part["class_name"] in ("Conv2D", "DepthwiseConv2D", "BatchNormalization"),
                 part["class_name"] == "BatchNormalization",
                 bool(part["config"].get("trainable")),
             )
@@ -1039,8 +1102,10 @@ class Unfrozen:
         ]
         whole = json.loads(network.config)
         loss = (whole.get("compile_config") or {}).get("loss")
-        loss = loss.get("class_name", loss.get("config")) if isinstance(loss, dict) else loss
-        return cls(layers, all(dense) and whole["config"].get("trainable", True), rate_of(network), str(loss))
+        if isinstance(loss, dict):
+            loss = loss["config"] if loss["class_name"] == "function" else loss["class_name"]
+        head_learns = all(dense) and whole["config"].get("trainable", True)
+        return cls(layers, head_learns, rate_of(network), str(loss), compiled_last)
 
     def open(self, batch_norms=False):
         """Return the places of the layers that can be trained and have weights, from the bottom."""
@@ -1065,11 +1130,14 @@ class Unfrozen:
 
 
 def rate_of(network):
-    """Return a network's learning rate, a schedule's first one; None where it is not compiled."""
+    """Return a network's learning rate, the largest that a schedule names; None where it is not compiled."""
     rate = network.learning_rate
-    if isinstance(rate, dict):
-        rate = rate.get("config", {}).get("initial_learning_rate")
-    return float(rate) if isinstance(rate, int | float) else None
+    if not isinstance(rate, dict):
+        return float(rate) if isinstance(rate, int | float) else None
+    config = rate["config"]
+    named = [config.get(key) for key in ("initial_learning_rate", "warmup_target", "end_learning_rate")]
+    rates = [value for value in (*named, *config.get("values", ())) if isinstance(value, int | float)]
+    return max(rates, default=None)
 
 
 @pytest.fixture
@@ -1077,9 +1145,10 @@ def unfrozen(request, submission, lab):
     """What came of both calls, by the number of layers; each is asked for once and serves all checks."""
 
     def make(n_layers):
-        given = head_model(lab)
-        network = model_of(submission.unfreeze_top(given, n_layers)).network()
-        result = Unfrozen.read(network)
+        given = head_model(lab, n_layers)
+        model = model_of(submission.unfreeze_top(given, n_layers))
+        network = model.network()
+        result = Unfrozen.read(network, model.trains_as_compiled())
         if not all(map(np.array_equal, network.weights, given.weights)):
             unfreezing.blame("unfreezes_a_clone")
         return result
@@ -1087,7 +1156,7 @@ def unfrozen(request, submission, lab):
     return {n: grader.once(request, ("unfrozen", n), lambda n=n: make(n)) for n in TOPS}
 
 
-def unfreeze_layers(model, layers, learning_rate=1e-4, batch_norms=False):
+def unfreeze_layers(model, layers, learning_rate=2e-5, batch_norms=False):
     """Make some layers of a model trainable and compile it, rightly unless told otherwise."""
     import keras
 
@@ -1194,6 +1263,17 @@ def forgets_to_compile(model, n_layers):
 
 
 @unfreezing.slip(
+    "The model was not compiled after its top was unfrozen: only compiling lets a change of what can be "
+    "trained take effect, so do that last.",
+    told=True,
+)
+def sets_the_rate_without_compiling(model, n_layers):
+    unfreeze_layers(model, layers_of_backbone(model)[-n_layers:], learning_rate=None)
+    model.optimizer.learning_rate = float(model.optimizer.learning_rate) / 100
+    return model
+
+
+@unfreezing.slip(
     "The learning rate is not small enough: steps that suit a new head spoil pretrained weights, so take "
     "a tenth of it or less.",
     told=True,
@@ -1211,7 +1291,7 @@ def compiles_with_another_loss(model, n_layers):
     import keras
 
     unfreeze_layers(model, layers_of_backbone(model)[-n_layers:])
-    model.compile(keras.optimizers.Adam(1e-4), "binary_crossentropy", metrics=["accuracy"])
+    model.compile(keras.optimizers.Adam(2e-5), "binary_crossentropy", metrics=["accuracy"])
     return model
 
 
@@ -1258,14 +1338,16 @@ def test_batch_norms_stay_frozen(unfrozen):
 @unfreezing.test(points=1)
 def test_compiled_again(unfrozen):
     """compiles the model again with the same loss and a tenth of the learning rate or less"""
-    for result in unfrozen.values():
+    for n, result in unfrozen.items():
         if not result.open(batch_norms=True):
             grader.fail("no layer of the backbone can be trained")
         if result.learning_rate is None:
             grader.fail("the model is not compiled, or its learning rate can't be read")
-        if math.isclose(result.learning_rate, HEAD_RATE, rel_tol=1e-3):
+        if math.isclose(result.learning_rate, HEAD_RATES[n], rel_tol=1e-3):
             unfreezing.blame("forgets_to_compile")
-        if result.learning_rate > ENOUGH * HEAD_RATE:
+        if not result.compiled_last:
+            unfreezing.blame("sets_the_rate_without_compiling")
+        if result.learning_rate > ENOUGH * HEAD_RATES[n]:
             unfreezing.blame("compiles_with_too_large_a_rate")
         if result.learning_rate <= 0:
             grader.fail("with a learning rate of 0 nothing would change")
@@ -1324,6 +1406,11 @@ class Start:
         owners = [tuple(owner) for owner in lab(name_owners, model)]
         return cls(task, model.network(), owners, accuracy(model, *task.hidden))
 
+    def untouched(self, network):
+        """Return the owners of weights that training may change and that are as they were."""
+        weights = zip(self.owners, network.weights, self.network.weights, strict=True)
+        return {owner for owner, new, old in weights if owner[2] and np.array_equal(new, old)}
+
     def changes(self, network):
         """Return by owner how much of its weights' size their change is at most, 0.0 where they are the same.
 
@@ -1361,6 +1448,11 @@ def tuned(request, submission, lab, rng):
             fine_tuning.blame("returns_it_unchanged")
         if not top_change(changes):
             fine_tuning.blame("trains_the_head_alone")
+        untouched = begin.untouched(network)
+        if any(place == "head" for place, _, _ in untouched):
+            fine_tuning.blame("trains_the_backbone_alone")
+        if untouched:
+            grader.fail("some of the open layers are as they were: train all that `unfreeze_top` opened")
         if top_change(changes) < MOVED:
             grader.fail("the open layers have hardly moved: keep the learning rate that the model comes with")
         return begin, changes, accuracy(answer.rebuilt(), *begin.task.hidden)
@@ -1400,6 +1492,14 @@ def trains_the_head_alone(model, train, valid):
     for layer in model.layers[:-1]:
         layer.trainable = False
     return fine_tune_more(model, train, learning_rate=1e-4)
+
+
+@fine_tuning.slip(
+    "The head is as it was: fine-tuning trains it together with the open layers of the backbone.", told=True
+)
+def trains_the_backbone_alone(model, train, valid):
+    model.layers[-1].trainable = False
+    return fine_tune_more(model, train, learning_rate=1e-5)
 
 
 @fine_tuning.slip(

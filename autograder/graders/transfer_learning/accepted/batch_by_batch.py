@@ -75,7 +75,7 @@ def unfreeze_top(model, n_layers):
     schedule = keras.optimizers.schedules.CosineDecay(rate / 10, decay_steps=100)
     model.compile(
         optimizer=keras.optimizers.Adam(schedule),
-        loss="sparse_categorical_crossentropy",
+        loss=keras.losses.sparse_categorical_crossentropy,
         metrics=["accuracy"],
     )
     return model
