@@ -512,6 +512,10 @@ KEPT = {
         "y = layers.RandomElasticTransform(1.0)(layers.RandomPerspective(1.0)(x))\n"
         "y = layers.RandomSharpness(1.0)(layers.RandomGaussianBlur(1.0, kernel_size=3, sigma=1.0)(y))"
     ),
+    "several augmentations in one": (
+        "y = layers.Pipeline([layers.RandomFlip(), layers.RandomRotation(0.1)])(x)\n"
+        "y = layers.AugMix((0, 1))(layers.RandAugment((0, 1))(layers.Conv2D(3, 1)(y)))"
+    ),
     "attention and recurrence": (
         "y = layers.Reshape((16, 2))(x)\ny = layers.LSTM(3)(layers.MultiHeadAttention(1, 2)(y, y))"
     ),
@@ -535,6 +539,10 @@ REFUSED = {
     "a Lambda": ("layers.Lambda(lambda x: 2 * x)", "because of a Lambda in it: use a Rescaling"),
     "a Lambda in an inner model": (
         "sequential(layers.Lambda(lambda x: 2 * x))",
+        "because of a Lambda in it: use a Rescaling",
+    ),
+    "a Lambda in a pipeline": (
+        "layers.Pipeline([layers.Lambda(lambda x: 2 * x)])",
         "because of a Lambda in it: use a Rescaling",
     ),
     "a layer of their own": ("Clock()", "because of a layer of type Clock in it: use Keras's own layers"),
