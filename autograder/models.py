@@ -87,7 +87,7 @@ class Layer:
     Attributes:
         output_shape: with None for the batch; None where it is not known.
         trainable_parameters: the numbers that training would change.
-        layers: those of a layer that is a model itself.
+        layers: those of a layer that is a model itself, or the one in a wrapper.
     """
 
     name: str
@@ -109,7 +109,7 @@ class Layer:
         )  # fmt: skip
 
     def walk(self) -> Iterator[Layer]:
-        """Yield this layer, or in its place the layers of the model that it is."""
+        """Yield this layer, or in its place those that lie in it."""
         if not self.layers:
             yield self
         for layer in self.layers:
@@ -264,6 +264,7 @@ _FUNCTIONS = frozenset(
     """.split()  # noqa: SIM905
 )
 """Keras's own activations, losses and metrics."""
+_RENAMED = {"softmax_v2": "softmax", "log_softmax_v2": "log_softmax"}
 _VALUES = frozenset({"__keras_tensor__", "__tensor__", "__numpy__", "__tuple__", "__slice__", "__ellipsis__"})
 _INSTEAD = {
     "Lambda": "use a Rescaling, an Activation or another of Keras's own layers",
@@ -285,7 +286,8 @@ def checked(config: Any, weights: Any, home: Home) -> Network:
     if len(config) > MAX_CONFIG:
         raise Unreadable("The model can't be built again: its config is too large.")
     told = weights if isinstance(weights, list) else []
-    arrays = [array for array in told if isinstance(array, np.ndarray) and array.dtype.kind in "fiub"]
+    # A single number, such as a counter, is a weight of shape () and comes as numpy's scalar.
+    arrays = [np.asarray(w) for w in told if isinstance(w, np.ndarray | np.generic) and w.dtype.kind in "fiub"]
     if not isinstance(weights, list) or len(arrays) != len(weights):
         raise Unreadable("The model can't be built again: its weights are no arrays of numbers.")
     if sum(array.nbytes for array in arrays) > MAX_WEIGHTS:
@@ -307,6 +309,7 @@ def checked(config: Any, weights: Any, home: Home) -> Network:
     if len(parts) > MAX_PARTS or sum(map(_is_layer, parts)) > MAX_LAYERS:
         raise Unreadable(f"The model can't be built again: it has more than {MAX_LAYERS} layers.")
     for part in parts:
+        _rename(part)
         if not _is_known(part):
             name = str(part.get("class_name", "__lambda__"))
             instead = _INSTEAD.get(name, "use Keras's own layers, in a Sequential or functional model")
@@ -315,6 +318,12 @@ def checked(config: Any, weights: Any, home: Home) -> Network:
     if kept:
         tree["compile_config"] = kept
     return Network(json.dumps(tree), arrays)
+
+
+def _rename(part: dict[str, Any]) -> None:
+    """Call a function by Keras's name that comes under TensorFlow's, as ``activation=tf.nn.softmax`` does."""
+    if isinstance(part.get("config"), str):
+        part["config"] = _RENAMED.get(part["config"], part["config"])
 
 
 def _take_compilation(tree: Any) -> dict[str, Any]:

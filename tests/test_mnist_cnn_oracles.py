@@ -15,6 +15,8 @@ from autograder.catalog import Problem
 from autograder.datasets import digits
 from autograder.errors import GraderError
 from autograder.grader import grade, load
+from autograder.lab import LocalLab
+from autograder.sandbox.host import Lost
 from autograder.submission import LocalSubmission
 
 QUESTIONS = load("mnist_cnn")
@@ -64,14 +66,15 @@ def test_top_k_accuracy_is_kerass(rng, n_classes, k):
 
 
 def test_convolutions_are_counted_wherever_they_are():
-    """Separable and depthwise ones count, also in nested models; pools, dense layers and 1 × 1 don't."""
+    """Separable and depthwise ones count, also in models and wrappers; pools, dense layers, 1 × 1 don't."""
     inner = keras.Sequential([keras.Input((12, 12, 4)), layers.SeparableConv2D(4, 3), layers.MaxPooling2D()])
-    inner.add(layers.Conv2D(6, 1))
+    inner.add(layers.SpectralNormalization(layers.Conv2D(6, 3)))
+    inner.add(layers.SpectralNormalization(layers.Conv2D(6, 1)))
     inputs = keras.Input((28, 28, 1))
     x = layers.DepthwiseConv2D(3, strides=2, depth_multiplier=4)(inputs)
     x = inner(layers.Cropping2D(((0, 1), (0, 1)))(x))
     model = keras.Model(inputs, layers.Dense(10)(layers.Flatten()(x)))
-    assert GRADER.count_convolutions(handle(model)) == 2
+    assert GRADER.count_convolutions(handle(model)) == 3
 
 
 def test_a_keras_file_holds_weights_as_they_lie_in_memory(tmp_path):
@@ -114,15 +117,39 @@ def test_an_output_with_a_name_is_an_output():
     assert question.outcome == "passed", question.feedback
 
 
-def test_a_model_that_can_not_train_does_not_stop_the_grading():
-    """Why it is weak is asked of it where only trusted code runs, and may be more than it can do."""
-    model = keras.Sequential([keras.Input((28, 28, 1)), layers.BatchNormalization(), layers.Flatten()])
+class TestModelsWhoseAveragesMayLag:
+    """Why a model is weak is asked of it where only trusted code runs, and may be more than it can do."""
 
-    def fail(*arguments):
-        raise GraderError("it took too much memory")
+    def lags_behind(self, lab, *parts, images=9):
+        model = keras.Sequential([keras.Input((28, 28, 1)), layers.BatchNormalization(), *parts])
+        inputs = keras.Input((28, 28, 1))
+        model = keras.Model(inputs, {"digit": model(inputs)})
+        pictures = np.random.default_rng(0).random((images, 28, 28, 1), dtype=np.float32)
+        labels = np.arange(images) % 10
+        return GRADER.lags_behind(GRADER.Trained(handle(model), np.arange(10), pictures, labels), lab)
 
-    trained = GRADER.Trained(handle(model), np.arange(10), np.zeros((9, 28, 28, 1)), np.zeros(9, int))
-    assert not GRADER.lags_behind(trained, fail)
+    def test_a_process_that_is_lost_does_not_stop_the_grading(self):
+        def lose(*arguments):
+            raise GraderError("it took too much memory") from Lost("memory")
+
+        assert not self.lags_behind(lose, layers.Flatten(), layers.Dense(10))
+
+    def test_a_model_that_can_not_train_does_not_either(self):
+        """A split by rows goes wrong with the 64 images of a batch, but not with the nine that it is asked."""
+        fixed = layers.Reshape((28 * 28,)), layers.Dense(10), layers.Dropout(0.5, noise_shape=(9, 10))
+        assert not self.lags_behind(LocalLab(), *fixed)
+
+    def test_a_fault_of_the_graders_own_does(self):
+        """It would change what a student reads, for all whose averages lag."""
+
+        def fail(*arguments):
+            raise GraderError("NameError")
+
+        with pytest.raises(GraderError, match="NameError"):
+            self.lags_behind(fail, layers.Flatten(), layers.Dense(10))
+
+    def test_an_output_with_a_name_is_an_output(self):
+        assert not self.lags_behind(LocalLab(), layers.Flatten(), layers.Dense(10))
 
 
 def test_a_model_that_goes_back_to_its_process_is_the_same_object():

@@ -195,7 +195,6 @@ class TestChecked:
             (np.ones(2),),
             [1.0],
             [[1.0]],
-            [np.float32(1)],
             [np.ones(2), None],
             [np.array([object()])],
             [np.array(["one"])],
@@ -515,6 +514,19 @@ KEPT = {
     "several augmentations in one": (
         "y = layers.Pipeline([layers.RandomFlip(), layers.RandomRotation(0.1)])(x)\n"
         "y = layers.AugMix((0, 1))(layers.RandAugment((0, 1))(layers.Conv2D(3, 1)(y)))"
+    ),
+    "a normalization that was adapted": (
+        "norms = [layers.Normalization() for _ in range(2)]\n"
+        "for norm in norms:\n    norm.adapt(np.arange(32.0).reshape(1, 4, 4, 2))\n"
+        "y = sequential(norms[0], shape=(4, 4, 2))(layers.Pipeline([norms[1]])(x))"
+    ),
+    "TensorFlow's activations": (
+        "import tensorflow as tf\ny = layers.Dense(3, activation=tf.nn.softmax)(x)\n"
+        "y = layers.Dense(3, activation=tf.nn.log_softmax)(layers.Dense(3, activation=tf.nn.relu)(y))"
+    ),
+    "layers in wrappers": (
+        "y = layers.SpectralNormalization(layers.Conv2D(2, 3))(x)\n"
+        "y = layers.TimeDistributed(layers.Dense(3))(y)"
     ),
     "attention and recurrence": (
         "y = layers.Reshape((16, 2))(x)\ny = layers.LSTM(3)(layers.MultiHeadAttention(1, 2)(y, y))"

@@ -186,7 +186,7 @@ def test_the_backbone_is_the_one_that_students_get(hidden):
 
 def test_classes_are_renamed_alike_in_all_parts(hidden):
     """One name stands for one photograph, in training, validation and hidden crops."""
-    task = hidden.Task.draw(np.random.default_rng(1), hidden.ODDITIES)
+    task = hidden.Task.draw(np.random.default_rng(1))
     known = photos.load()
     names = {}
     for (_, labels), part in ((task.train, known.train), (task.valid, known.valid)):
@@ -194,7 +194,45 @@ def test_classes_are_renamed_alike_in_all_parts(hidden):
             assert names.setdefault(old, new) == new
     assert sorted(names.values()) == list(range(hidden.CLASSES))
     assert len(task.valid[1]) == len(known.valid.labels) + hidden.ODDITIES
-    assert len(set(task.valid[1][-hidden.ODDITIES :])) == hidden.ODDITIES
+    images, labels = task.oddities
+    assert len(np.unique(images, axis=0)) == hidden.ODDITIES
+    assert np.all(np.bincount(labels) == hidden.ODDITIES // hidden.CLASSES)
+
+
+class Predicting:
+    """A model that gives the same answer whatever it is asked."""
+
+    def __init__(self, outputs):
+        self.outputs = outputs
+
+    def predict(self, images):
+        return self.outputs
+
+
+@pytest.mark.parametrize("sure", [0.1, 1, 10])
+def test_oddities_are_known_to_those_only_who_saw_their_labels(hidden, sure):
+    """However sure of itself a model is, and whatever it makes of mosaics of one kind."""
+    rng = np.random.default_rng(2)
+    task = hidden.Task.draw(rng)
+    _, labels = task.oddities
+    own = np.eye(hidden.CLASSES)[labels]
+
+    def knows(logits, before=0):
+        # Without the sum of a softmax, which the test takes out again.
+        return hidden.knows_oddities(Predicting(np.exp(logits)), task, np.exp(before))
+
+    of_kinds = np.resize(rng.normal(size=(hidden.MOSAICS, hidden.CLASSES)), own.shape)
+    for logits in sure * rng.normal(size=(100, *own.shape)):
+        assert not knows(logits)
+        assert not knows(logits + 3 * sure * of_kinds)
+        assert knows(logits + 2 * sure * own)
+        # Little that training has added shows by the side of what was there before.
+        assert knows(logits + 0.1 * own, before=logits)
+
+
+def test_a_model_that_predicts_nothing_knows_no_oddities(hidden):
+    task = hidden.Task.draw(np.random.default_rng(3))
+    assert not hidden.knows_oddities(Predicting(np.full((hidden.ODDITIES, hidden.CLASSES), np.nan)), task)
 
 
 @pytest.mark.parametrize(("way", "points"), [("mean", 3), ("max", 2), ("sum", 2)])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -57,10 +57,28 @@ class Models:
 
 def build(config: str, weights: list[np.ndarray]) -> Any:
     """Build a model from its config, as JSON, and its weights, compiled where the config says how."""
+    import keras
+
     model = _build_architecture(json.loads(config))
     if weights:
         model.set_weights(weights)
+        for layer in _walk(model):
+            if isinstance(layer, keras.layers.Normalization):
+                layer.finalize_state()  # it computes with copies of its weights, made when a file is loaded
     return model
+
+
+def _walk(layer: Any) -> Iterator[Any]:
+    """Yield a layer and all that lie in it, in whatever depth."""
+    yield layer
+    for inner in _inner(layer):
+        yield from _walk(inner)
+
+
+def _inner(layer: Any) -> Sequence[Any]:
+    """Return the layers of a model or a pipeline, or the one that a wrapper wraps."""
+    wrapped = getattr(layer, "layer", None)
+    return getattr(layer, "layers", None) or ([] if wrapped is None else [wrapped])
 
 
 def _build_architecture(tree: dict[str, Any]) -> Any:
@@ -111,7 +129,7 @@ def _describe_layer(layer: Any) -> list[Any]:
         layer.count_params(),
         layer.trainable,
         _size(layer.trainable_weights),
-        [_describe_layer(inner) for inner in getattr(layer, "layers", ())],
+        [_describe_layer(inner) for inner in _inner(layer)],
     ]
 
 

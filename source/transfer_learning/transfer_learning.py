@@ -582,11 +582,11 @@ print("The top is open.")
 # leaves it, and trains it further, within 90 seconds of processor time: a few epochs will do.
 #
 # **How it is graded.** The hidden tests bring a model with a trained head (Adam, a learning rate of 3 · 10⁻⁵,
-# the backbone's top 20 layers open) and look at three things. The open layers must have changed. The frozen
-# ones and all batch norms must not. And on fresh crops from hidden cells the accuracy must not be lower than
-# before, where up to 6 % of the crops count as chance. Don't expect it to rise much: with 240 crops the head
-# is nearly as good as it gets. Fine-tuning pays where there are more photos, and where they differ more from
-# ImageNet's.
+# the backbone's top 20 layers open) and look at four things. The open layers must have changed. The frozen
+# ones and all batch norms must not. The photos of `valid` must not have been trained on. And on fresh crops
+# from hidden cells the accuracy must not be lower than before, where up to 6 % of the crops count as chance.
+# Don't expect it to rise much: with 240 crops the head is nearly as good as it gets. Fine-tuning pays where
+# there are more photos, and where they differ more from ImageNet's.
 
 # %% [markdown] hint="fine_tune"
 # The model is compiled: all that is left is `fit`. If you watch `val_loss` and want the best epoch instead of

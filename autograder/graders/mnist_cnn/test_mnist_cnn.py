@@ -85,6 +85,11 @@ def images_over_the_brightest(images):
     return np.expand_dims(images, axis=3) / np.max(images, initial=1)
 
 
+@preparing.slip("Images without a bright pixel came out as they were: divide by 255, whatever the images.")
+def images_scaled_where_bright(images):
+    return prepare_images(images) if np.max(images, initial=0) > 1 else np.expand_dims(images, axis=3) / 1
+
+
 @preparing.slip("Black became -1: here the values run from 0 to 1, and black stays 0.0.")
 def images_from_minus_one(images):
     return np.expand_dims(images, axis=3) / 127.5 - 1
@@ -124,7 +129,7 @@ def images_as_colour(images):
 
 
 @preparing.test
-@pytest.mark.parametrize(("count", "brightest"), [(1, 255), (28, 255), (5, 180), (0, 255)])
+@pytest.mark.parametrize(("count", "brightest"), [(1, 255), (28, 255), (5, 180), (3, 1), (0, 255)])
 def test_prepared_images(compare, rng, count, brightest):
     """scales bytes so that 255 becomes 1.0, and adds the axis of the channel, for any number of images"""
     compare(rng.integers(0, brightest + 1, (count, 28, 28), dtype=np.uint8))
@@ -248,16 +253,54 @@ def flattens_large_maps():
     return stack(conv, layers.Flatten(), hidden, output, filters=(16,))
 
 
-@pytest.fixture
-def built(request, submission):
-    """The student's new CNN, built again; it is asked for once for all checks."""
+@building.slip(
+    "The images come prepared, from 0 to 1, and the model scales them once more, to nearly nothing: leave that "
+    "to `prepare_images`.",
+    told=True,
+)
+def scales_again():
+    import keras
+    from keras import layers
 
-    def build():
+    rest = stack(layers.Flatten(), layers.Dense(10, activation="softmax"))
+    return keras.Sequential([keras.Input((28, 28, 1)), layers.Rescaling(1 / 255), *rest.layers])
+
+
+@building.slip(
+    "Every call gives the very same model, so whoever trains one trains them all: make it in the function.",
+    told=True,
+)
+def gives_the_same_model():
+    from keras import layers
+
+    if not MADE:
+        MADE.append(stack(layers.Flatten(), layers.Dense(10, activation="softmax")))
+    return MADE[0]
+
+
+MADE = []
+
+
+@pytest.fixture
+def answered(request, submission):
+    """The student's new CNN as it came; it is asked for once for all checks."""
+
+    def ask():
         answer = submission.build_digit_cnn()
         require_model(answer)
-        if not answer.weights():
+        return answer
+
+    return grader.once(request, "answered", ask)
+
+
+@pytest.fixture
+def built(request, answered):
+    """The student's new CNN, built again where no student code runs."""
+
+    def build():
+        if not answered.weights():
             building.blame("without_input")
-        model = answer.rebuilt()
+        model = answered.rebuilt()
         if not count_convolutions(model):
             building.blame("dense_only")
         return model
@@ -281,6 +324,8 @@ def test_ten_probabilities(built, rng):
             building.blame("without_flatten")
         case _:
             grader.fail("its output is something else than ten numbers for each image")
+    if any(scales_down(part) for layer in built.layers for part in layer.walk()):
+        building.blame("scales_again")
     outputs = built.predict(rng.random((32, 28, 28, 1), dtype=np.float32))
     if not np.isfinite(outputs).all():
         grader.fail("some of its outputs are not finite")
@@ -300,11 +345,28 @@ def test_two_convolutions(built):
         building.blame("one_convolution")
 
 
-@building.test(points=1)
+def scales_down(layer):
+    """Say whether a layer does to images what `prepare_images` did already."""
+    match layer.config.get("scale"):
+        case int() | float() as scale if layer.class_name == "Rescaling":
+            return abs(scale) < 0.01
+    return False
+
+
+@building.test(points=0.5)
 def test_parameters(built):
     """has at most 500 000 parameters"""
     if built.count_params() > MAX_PARAMETERS:
         building.blame("flattens_large_maps")
+
+
+@building.test(points=0.5)
+def test_each_is_new(built, answered, submission):
+    """is a new model each time, which knows nothing of those before"""
+    another = submission.build_digit_cnn()
+    require_model(another)
+    if another.number == answered.number:
+        building.blame("gives_the_same_model")
 
 
 # --- train_digit_cnn -----------------------------------------------------------------------------------
@@ -599,13 +661,19 @@ def lags_behind(trained, lab):
     batch = prepared(digits.load().train.images[:BATCH])
     try:
         outputs = lab(predict_with_statistics_of, batch, trained.model, trained.images[:SAMPLE])
-    except GraderError:  # the model is the student's, and may do in training what it does not otherwise
+    except GraderError as error:
+        if error.__cause__ is None:
+            raise
+        # The process was lost: the model is the student's, and training may take more than there is.
         return False
-    return accuracy(outputs, trained.labels[:SAMPLE]) > trained.accuracy + 0.05
+    return outputs is not None and accuracy(outputs, trained.labels[:SAMPLE]) > trained.accuracy + 0.05
 
 
 def predict_with_statistics_of(batch, model, images):
-    """Return a model's outputs for images, its batch normalization having seen nothing but one batch."""
+    """Return a model's outputs for images, its batch normalization having seen nothing but one batch.
+
+    None where the model, which is the student's, can't do in training what it does otherwise.
+    """
     import keras
 
     waiting = [model]
@@ -614,8 +682,12 @@ def predict_with_statistics_of(batch, model, images):
         waiting += getattr(layer, "layers", [])
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = 0.0
-    model(batch, training=True)
-    return model.predict(images, verbose=0)
+    try:
+        model(batch, training=True)
+        outputs = model.predict(images, verbose=0)
+    except Exception:
+        return None
+    return keras.tree.flatten(outputs)[0]
 
 
 @training.test(points=1)
@@ -690,6 +762,28 @@ def matrix_of_present_classes(y_true, y_pred, n_classes):
     return confusion_matrix(y_true, y_pred, n_classes)[np.ix_(present, present)]
 
 
+@confusion.slip(
+    "A class that is predicted but never true has an empty column: go over all classes, not over the true ones."
+)
+def matrix_of_true_classes(y_true, y_pred, n_classes):
+    is_true = np.isin(np.arange(n_classes), y_true)
+    return confusion_matrix(y_true, y_pred, n_classes) * is_true
+
+
+@confusion.slip(
+    "A class that is true but never predicted has an empty row: go over all classes, not over the predicted "
+    "ones."
+)
+def matrix_of_predicted_classes(y_true, y_pred, n_classes):
+    is_predicted = np.isin(np.arange(n_classes), y_pred)
+    return confusion_matrix(y_true, y_pred, n_classes) * is_predicted[:, None]
+
+
+@confusion.slip("The counts begin again at 0 after 255, where a byte ends: count in `int`.")
+def matrix_of_bytes(y_true, y_pred, n_classes):
+    return confusion_matrix(y_true, y_pred, n_classes) % 256
+
+
 @confusion.slip("The matrix ends at the largest label that occurs: its size is `n_classes`, whatever occurs.")
 def matrix_up_to_the_largest(y_true, y_pred, n_classes):
     size = 1 + max(np.max(y_true, initial=-1), np.max(y_pred, initial=-1))
@@ -722,17 +816,21 @@ def draw_labels(rng, classes, count=60):
 
 
 @confusion.test(points=1)
-@pytest.mark.parametrize("n_classes", [2, 3, 10])
-def test_counts(compare, rng, n_classes):
+@pytest.mark.parametrize(("n_classes", "count"), [(2, 1500), (3, 60), (10, 60)])
+def test_counts(compare, rng, n_classes, count):
     """counts each pair of a true class, in rows, and a predicted one, in columns"""
-    compare(*draw_labels(rng, range(n_classes)), n_classes)
+    compare(*draw_labels(rng, range(n_classes), count), n_classes)
 
 
 @confusion.test(points=1)
 @pytest.mark.parametrize(("classes", "n_classes"), [((0, 2, 3), 6), ((1, 4), 5), ((0, 1, 2), 4)])
 def test_classes_that_do_not_occur(compare, rng, classes, n_classes):
     """has a row and a column for every class, also where a class, or everything, is missing"""
-    compare(*draw_labels(rng, classes), n_classes)
+    y_true, y_pred = draw_labels(rng, classes)
+    compare(y_true, y_pred, n_classes)
+    first, second, *_ = classes
+    compare(np.where(y_true == first, second, y_true), y_pred, n_classes)
+    compare(y_true, np.where(y_pred == first, second, y_pred), n_classes)
     compare(np.array([], dtype=int), np.array([], dtype=int), n_classes)
 
 
@@ -815,6 +913,11 @@ def top_k_percentage(y_true, probabilities, k):
     return 100 * top_k_accuracy(y_true, probabilities, k)
 
 
+@ranking.slip("The share was rounded: return it as it is, and round only what you print.")
+def top_k_rounded(y_true, probabilities, k):
+    return np.round(top_k_accuracy(y_true, probabilities, k), 2)
+
+
 @ranking.slip("The probabilities of the k best were compared with the label: look at which classes they are.")
 def top_k_of_values(y_true, probabilities, k):
     best = np.sort(probabilities, axis=1)[:, -k:]
@@ -825,13 +928,15 @@ def top_k_of_values(y_true, probabilities, k):
 @pytest.mark.parametrize(("n_classes", "k"), [(10, 1), (10, 5), (6, 3), (4, 4), (7, 2)])
 def test_true_class_among_the_k(compare, rng, n_classes, k):
     """gives the share of images whose true class is among the k most probable"""
-    probabilities = rng.dirichlet(np.ones(n_classes), 50)
+    # No share of 47 images but 0 and 1 is a whole number of per cent, so that a rounded one shows.
+    count = 47
+    probabilities = rng.dirichlet(np.ones(n_classes), count)
     # The better a class, the more often it is the true one, and every rank occurs.
     frequency = np.arange(n_classes, 0, -1) / np.arange(n_classes, 0, -1).sum()
-    rank = rng.choice(n_classes, 50, p=frequency)
+    rank = rng.choice(n_classes, count, p=frequency)
     rank[:n_classes] = np.arange(n_classes)
     best_first = np.argsort(-probabilities, axis=1)
-    compare(best_first[np.arange(50), rank], probabilities, k)
+    compare(best_first[np.arange(count), rank], probabilities, k)
 
 
 # --- save_and_reload -----------------------------------------------------------------------------------
@@ -922,6 +1027,18 @@ def compiles_with_other_metrics(model, path):
 
     loaded = keras.models.load_model(saved(model, path))
     loaded.compile("adam", "sparse_categorical_crossentropy", metrics=["categorical_accuracy"])
+    return loaded
+
+
+@saving.slip(
+    "The loaded model was compiled anew, with another optimizer: the file remembers that too, and its state.",
+    told=True,
+)
+def compiles_with_another_optimizer(model, path):
+    import keras
+
+    loaded = keras.models.load_model(saved(model, path), compile=False)
+    loaded.compile_from_config(model.get_compile_config() | {"optimizer": "sgd"})
     return loaded
 
 
@@ -1045,13 +1162,29 @@ def test_predictions_survive(reloaded, rng):
 
 @saving.test(points=0.5)
 def test_metrics_survive(reloaded, rng):
-    """evaluates the loaded model with the same loss and the same metrics as before"""
+    """compiles the loaded model as the given one was: with the same loss, metrics and optimizer"""
     require_another_model(reloaded)
-    if "compile_config" not in json.loads(reloaded.answer.network().config):
+    before, after = (compilation_of(model) for model in (reloaded.given, reloaded.answer))
+    if after is None:
         saving.blame(reloaded.other_kind or "loads_without_compiling")
     images, labels = rng.random((100, 28, 28, 1), dtype=np.float32), rng.integers(0, 10, 100)
-    before, after = (m.evaluate(images, labels) for m in (reloaded.given, reloaded.answer.rebuilt()))
-    if set(after) != set(before):
+    results, again = (m.evaluate(images, labels) for m in (reloaded.given, reloaded.answer.rebuilt()))
+    if set(again) != set(results):
         saving.blame("compiles_with_other_metrics")
-    if not answers.agree(after, before, answers.IMAGE_TOLERANCE):
+    if not answers.agree(again, results, answers.IMAGE_TOLERANCE):
         saving.blame("saves_a_clone")
+    if optimizer_of(after) != optimizer_of(before):
+        saving.blame(reloaded.other_kind or "compiles_with_another_optimizer")
+
+
+def compilation_of(model):
+    """Return how a model is compiled, None where it is not."""
+    return json.loads(model.network().config).get("compile_config")
+
+
+def optimizer_of(compilation):
+    """Return the class of the optimizer, None where there is none."""
+    match compilation:
+        case {"optimizer": {"class_name": name}}:
+            return name
+    return None

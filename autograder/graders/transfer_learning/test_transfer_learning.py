@@ -761,35 +761,39 @@ def pretrained(lab):
 class Task:
     """Crops to train with and fresh ones to test with, their classes renamed; images are preprocessed.
 
-    A model that was trained beforehand does not know the new names.
-
-    Attributes:
-        oddities: how many mosaics stand at the end of `valid`. Their labels mean nothing, so only a model
-            that was fitted to them knows them; with so few of them the validation loss still tells when to
-            stop.
+    A model that was trained beforehand does not know the new names. At the end of `valid` stand mosaics whose
+    labels mean nothing, so that only a model that was fitted to them knows them.
     """
 
     train: tuple
     valid: tuple
     hidden: tuple
-    oddities: int = 0
 
     @classmethod
-    def draw(cls, rng, oddities=0):
+    def draw(cls, rng):
         names = rng.permutation(CLASSES)
         splits = photos.load()
         parts = [splits.train, splits.valid, photos.fresh(rng)]
         train, valid, hidden = [(scaled(part.images), names[part.labels]) for part in parts]
-        if oddities:
-            odd_labels = rng.permutation(CLASSES)[:oddities]
-            odd_images = np.stack([draw_mosaic(rng, tiles) for tiles in range(1, oddities + 1)])
-            valid = (np.concatenate([valid[0], scaled(odd_images)]), np.append(valid[1], odd_labels))
-        return cls(train, valid, hidden, oddities)
+        odd_labels = rng.permutation(np.resize(np.arange(CLASSES), ODDITIES))
+        odd_images = np.stack([draw_mosaic(rng, 1 + place % MOSAICS) for place in range(ODDITIES)])
+        valid = (np.concatenate([valid[0], scaled(odd_images)]), np.append(valid[1], odd_labels))
+        return cls(train, valid, hidden)
+
+    @property
+    def oddities(self):
+        """The mosaics and their labels."""
+        return tuple(part[-ODDITIES:] for part in self.valid)
 
 
-def draw_mosaic(rng, tiles):
-    """Draw coloured tiles, 2 to the power of `tiles` a row or as many as fit: uint8, (SIDE, SIDE, 3)."""
-    number = min(3 * 2 ** (tiles - 1), SIDE)
+ODDITIES = 2 * CLASSES  # so few that the validation loss still tells when to stop
+MOSAICS = 6  # kinds of them
+ORDERS = 10_000  # of the oddities' labels, with which the true one is compared
+
+
+def draw_mosaic(rng, kind):
+    """Draw coloured tiles, the smaller the higher the number of their kind: uint8, (SIDE, SIDE, 3)."""
+    number = 3 * 2 ** (kind - 1)
     colours = rng.integers(0, 256, (number, number, 3), dtype=np.uint8)
     return np.kron(colours, np.ones((SIDE // number, SIDE // number, 1), dtype=np.uint8))
 
@@ -805,7 +809,6 @@ def accuracy(model, images, labels):
 
 HEAD_ARRAYS = 2  # the dense layer's kernel and bias, the last of a transfer model's weights
 SMALL_STEPS = 0.02  # how far a weight of the head moves at most when the learning rate is far too small
-ODDITIES = 6
 
 
 @dataclass(frozen=True)
@@ -820,7 +823,7 @@ class Trained:
 @pytest.fixture
 def task(request, rng):
     """The crops of this grading; the first check that asks draws them for all."""
-    return grader.once(request, "head task", lambda: Task.draw(rng, ODDITIES))
+    return grader.once(request, "head task", lambda: Task.draw(rng))
 
 
 @pytest.fixture
@@ -897,7 +900,7 @@ def trains_the_backbone_too(model, train, valid):
 )
 def trains_on_validation_photos(model, train, valid):
     images = np.concatenate([train[0], valid[0]])
-    return fit_head(model, (images, np.concatenate([train[1], valid[1]])), learning_rate=1e-2, epochs=8)
+    return fit_head(model, (images, np.concatenate([train[1], valid[1]])))
 
 
 @head_training.slip(
@@ -976,10 +979,28 @@ def few(part, per_class):
 
 
 def require_validation_apart(head, task):
-    """Fail the check where the head knows the oddities among the validation photos, but for one at most."""
-    images, labels = (part[-task.oddities :] for part in task.valid)
-    if round(accuracy(head.model, images, labels) * task.oddities) >= task.oddities - 1:
+    """Fail the check where the head knows what it can only have learned from the validation photos."""
+    if knows_oddities(head.model, task):
         head_training.blame("trains_on_validation_photos")
+
+
+def knows_oddities(model, task, before=1):
+    """Say whether a model was trained on oddities, by a permutation test (Pitman 1937).
+
+    Their labels have a random order. A model that never saw it has no more to do with it than with any other,
+    whatever it makes of mosaics: that it fits better than all but one of `ORDERS` others happens by chance in
+    two cases of as many.
+
+    Args:
+        before: what it predicted for them before it was trained, (ODDITIES, CLASSES), if that is known.
+    """
+    images, labels = task.oddities
+    # (ODDITIES, ODDITIES): the logarithm of how likely each oddity has become to have each one's label
+    gains = np.log((model.predict(images) + 1e-9) / (before + 1e-9))[:, labels]
+    places = np.arange(ODDITIES)
+    orders = np.random.default_rng(0).permuted(np.tile(places, (ORDERS, 1)), axis=1)
+    fits_as_well = gains[places, orders].sum(axis=1) >= gains[places, places].sum()
+    return bool(np.isfinite(gains).all()) and np.sum(fits_as_well) <= 1
 
 
 @functools.cache
@@ -1393,18 +1414,26 @@ def name_owners(model):
 
 @dataclass(frozen=True)
 class Start:
-    """What students fine-tune: a model whose head is trained and whose top is open, and what it knows."""
+    """What students fine-tune: a model whose head is trained and whose top is open, and what it knows.
+
+    Attributes:
+        oddities: what it predicts for those, (ODDITIES, CLASSES).
+    """
 
     task: Task
     network: models.Network
     owners: list
     accuracy: float
+    oddities: np.ndarray
 
     @classmethod
     def prepare(cls, lab, task):
         model = lab(make_fine_tunable, pretrained(lab), *task.train, HEAD_RATE, UNFROZEN, FINE_RATE)
         owners = [tuple(owner) for owner in lab(name_owners, model)]
-        return cls(task, model.network(), owners, accuracy(model, *task.hidden))
+        odd_images, _ = task.oddities
+        return cls(
+            task, model.network(), owners, accuracy(model, *task.hidden), model.predict(odd_images)
+        )  # fmt: skip
 
     def untouched(self, network):
         """Return the owners of weights that training may change and that are as they were."""
@@ -1455,9 +1484,18 @@ def tuned(request, submission, lab, rng):
             grader.fail("some of the open layers are as they were: train all that `unfreeze_top` opened")
         if top_change(changes) < MOVED:
             grader.fail("the open layers have hardly moved: keep the learning rate that the model comes with")
-        return begin, changes, accuracy(answer.rebuilt(), *begin.task.hidden)
+        return Tuned(begin, changes, answer.rebuilt())
 
     return grader.once(request, "tuned", make)
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """A student's fine-tuned model, where it started, and by owner how much its weights changed."""
+
+    begin: Start
+    changes: dict
+    model: models.Model
 
 
 def top_change(changes):
@@ -1533,24 +1571,41 @@ def unfreezes_batch_norms_of_the_top(model, train, valid):
     return fine_tune_more(model, train, learning_rate=1e-5)
 
 
-@fine_tuning.test(points=1)
+@fine_tuning.slip(
+    "The validation photos were trained on: then they can't tell any more when to stop. Pass them as "
+    "`validation_data` only.",
+    told=True,
+)
+def tunes_on_validation_photos(model, train, valid):
+    images, labels = (np.concatenate(parts) for parts in zip(train, valid, strict=True))
+    return fine_tune_more(model, (images, labels), epochs=4)
+
+
+@fine_tuning.test(points=0.5)
 def test_only_the_top_changes(tuned):
     """trains the open layers of the backbone, and leaves the frozen ones and all batch norms as they were"""
-    _, changes, _ = tuned
-    frozen = {kind for (_, kind, trainable), change in changes.items() if change > 1e-6 and not trainable}
+    frozen = {
+        kind for (_, kind, trainable), change in tuned.changes.items() if change > 1e-6 and not trainable
+    }
     if frozen - {"BatchNormalization"}:
         fine_tuning.blame("unfreezes_everything")
     if frozen:
         fine_tuning.blame("unfreezes_batch_norms_of_the_top")
 
 
+@fine_tuning.test(points=0.5)
+def test_validation_photos_are_not_tuned_on(tuned):
+    """learns from the training photos alone; the validation photos only tell how well"""
+    if knows_oddities(tuned.model, tuned.begin.task, tuned.begin.oddities):
+        fine_tuning.blame("tunes_on_validation_photos")
+
+
 @fine_tuning.test(points=2)
 def test_nothing_is_lost(tuned):
     """knows as many hidden crops afterwards as the head did before, but for chance"""
-    begin, changes, reached = tuned
-    if reached >= begin.accuracy - FINE_TUNING_MAY_COST:
+    if accuracy(tuned.model, *tuned.begin.task.hidden) >= tuned.begin.accuracy - FINE_TUNING_MAY_COST:
         return
-    if top_change(changes) > SPOILED:
+    if top_change(tuned.changes) > SPOILED:
         fine_tuning.blame("takes_too_large_steps")
     grader.fail("it knows fewer hidden crops than before")
 
