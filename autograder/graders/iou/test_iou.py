@@ -305,6 +305,13 @@ def refuses_too_late(box_a, box_b):
     return 0.0 if area_a <= 0 and area_b <= 0 else iou(box_a, box_b)
 
 
+@question.slip("Where the first box is flat the second was not looked at: check both before you answer.")
+def answers_for_a_flat_box(box_a, box_b):
+    refuse_inverted(box_a)
+    x_min, y_min, x_max, y_max = box_a
+    return 0.0 if x_min == x_max or y_min == y_max else iou(box_a, box_b)
+
+
 @question.slip("The two areas added count the shared part twice: the union has it once.")
 def union_counts_twice(box_a, box_b):
     refuse_inverted(box_a, box_b)
@@ -487,7 +494,10 @@ def test_inverted_boxes(compare, rng, inverted):
         compare(inverted, box_b)
         compare(box_a, inverted)
         compare(inverted, inverted)
-        compare((4, 3, 1, 3), POINT)
+        for flat in ((4, 3, 1, 3), (3, 4, 3, 1)):
+            compare(flat, POINT)
+            compare(POINT, flat)
+        compare(LINE, inverted)
 
 
 # --- pairwise_iou --------------------------------------------------------------------------------------
@@ -609,6 +619,11 @@ def pairwise_nan_without_area(boxes_a, boxes_b):
     return np.where(areas_a + areas_b > 0, pairwise_iou(boxes_a, boxes_b), np.nan)
 
 
+@question.slip("Whole coordinates gave a table of whole numbers, every share cut down to 0: make it one of floats.")
+def pairwise_in_whole_numbers(boxes_a, boxes_b):
+    return pairwise_iou(boxes_a, boxes_b).astype(np.result_type(boxes_a, boxes_b))
+
+
 @question.slip("Rows collected in a list lose the columns when there is no row: make the (N, M) table first.")
 def pairwise_loses_the_empty_axis(boxes_a, boxes_b):
     return np.array([pairwise_iou(box[None], boxes_b)[0] for box in boxes_a])
@@ -618,7 +633,9 @@ def pairwise_loses_the_empty_axis(boxes_a, boxes_b):
 @pytest.mark.parametrize(("rows", "columns"), [(3, 5), (6, 2), (4, 4), (1, 3)])
 def test_every_pair(compare, rng, rows, columns):
     """compares every box of the first list, by row, with every box of the second, by column"""
-    compare(draw_corners(rng, rows), draw_corners(rng, columns))
+    boxes_a, boxes_b = draw_corners(rng, rows), draw_corners(rng, columns)
+    compare(boxes_a, boxes_b)
+    compare(*(np.round(10 * boxes).astype(int) for boxes in (boxes_a, boxes_b)))
 
 
 @question.test(points=0.5)
@@ -742,7 +759,7 @@ question = grader.question("mean_iou", points=2)
 
 def class_counts(y_true, y_pred, n_classes):
     """Return for each class how many pixels are rightly predicted, true, and predicted: (n_classes,) each."""
-    pairs = np.ravel(y_true) * n_classes + np.ravel(y_pred)
+    pairs = np.ravel(y_true).astype(int) * n_classes + np.ravel(y_pred)
     confusion = np.bincount(pairs, minlength=n_classes**2).reshape(n_classes, n_classes)
     return np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
 
@@ -819,6 +836,26 @@ def mean_as_pixel_accuracy(y_true, y_pred, n_classes):
     return ratio(np.sum(right), np.sum(true))
 
 
+@question.slip("Class 0 was counted where it is in neither picture: it is a class like the others, and left out.")
+def mean_with_background_always(y_true, y_pred, n_classes):
+    right, true, predicted = class_counts(y_true, y_pred, n_classes)
+    union = true + predicted - right
+    return mean_of(ratios(right, union), (union > 0) | (np.arange(n_classes) == 0))
+
+
+@question.slip("Labels of a byte each run over 255 when they are multiplied: turn them into `int` first.")
+def mean_in_bytes(y_true, y_pred, n_classes):
+    pairs = (np.ravel(y_true) * n_classes + np.ravel(y_pred)).astype(int)
+    return mean_iou(pairs // n_classes, pairs % n_classes, n_classes)
+
+
+@question.slip("A class that is in both pictures, but never in the same place, scores 0, and counts.")
+def mean_over_hit_classes(y_true, y_pred, n_classes):
+    right, true, predicted = class_counts(y_true, y_pred, n_classes)
+    one_sided = (true == 0) | (predicted == 0)
+    return mean_of(ratios(right, true + predicted - right), (right > 0) | (one_sided & (true + predicted > 0)))
+
+
 @question.slip("Class 0 was left out: the background is a class like the others here.")
 def mean_without_background(y_true, y_pred, n_classes):
     right, true, predicted = (counts[1:] for counts in class_counts(y_true, y_pred, n_classes))
@@ -877,24 +914,28 @@ def test_mean_over_classes(compare, rng, shape, n_classes):
     pixel = rng.integers(y_true.size)
     y_true.flat[pixel] = y_pred.flat[pixel] = n_classes  # a class of one pixel is a class
     compare(y_true, y_pred, n_classes + 1)
+    y_true, y_pred = draw_labels(rng, (25, 16), range(21))
+    compare(y_true.astype(np.uint8), y_pred.astype(np.uint8), 21)
 
 
 @question.test(points=0.5)
 @pytest.mark.parametrize(("classes", "n_classes"), [((0, 1, 2), 5), ((0, 2, 3), 4), ((0, 3), 6), ((), 3)])
 def test_absent_classes(compare, rng, classes, n_classes):
     """leaves out classes that are nowhere in either picture; without pixels the mean is 0"""
-    compare(*draw_labels(rng, (7, 12) if classes else (0,), classes), n_classes)
+    y_true, y_pred = draw_labels(rng, (7, 12) if classes else (0,), classes)
+    compare(y_true, y_pred, n_classes)
+    compare(y_true + 1, y_pred + 1, n_classes + 1)
 
 
 @question.test(points=0.5)
-@pytest.mark.parametrize("only_in", ["truth", "prediction", "truth and prediction"])
-def test_classes_in_one_picture_only(compare, rng, only_in):
-    """counts a class that is only true, or only predicted, with an IoU of 0"""
+@pytest.mark.parametrize(("true", "predicted"), [(3, None), (None, 4), (3, 4), (3, 3)])
+def test_classes_that_are_never_hit(compare, rng, true, predicted):
+    """counts a class that is only true, or only predicted, or never both at once, with an IoU of 0"""
     y_true, y_pred = draw_labels(rng, (8, 11), range(3))
-    if "truth" in only_in:
-        y_true[2:4, 5:8] = 3
-    if "prediction" in only_in:
-        y_pred[5:7, 1:5] = 4
+    if true:
+        y_true[2:4, 5:8] = true
+    if predicted:
+        y_pred[5:7, 1:5] = predicted
     compare(y_true, y_pred, 5)
 
 
