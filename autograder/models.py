@@ -264,7 +264,7 @@ _FUNCTIONS = frozenset(
     """.split()  # noqa: SIM905
 )
 """Keras's own activations, losses and metrics."""
-_RENAMED = {"softmax_v2": "softmax", "log_softmax_v2": "log_softmax"}
+_RENAMED = {"softmax_v2": "softmax", "log_softmax_v2": "log_softmax", "swish": "silu"}
 _VALUES = frozenset({"__keras_tensor__", "__tensor__", "__numpy__", "__tuple__", "__slice__", "__ellipsis__"})
 _INSTEAD = {
     "Lambda": "use a Rescaling, an Activation or another of Keras's own layers",

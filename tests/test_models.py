@@ -522,7 +522,8 @@ KEPT = {
     ),
     "TensorFlow's activations": (
         "import tensorflow as tf\ny = layers.Dense(3, activation=tf.nn.softmax)(x)\n"
-        "y = layers.Dense(3, activation=tf.nn.log_softmax)(layers.Dense(3, activation=tf.nn.relu)(y))"
+        "for activation in tf.nn.relu, tf.nn.silu, tf.nn.log_softmax:\n"
+        "    y = layers.Dense(3, activation=activation)(y)"
     ),
     "layers in wrappers": (
         "y = layers.SpectralNormalization(layers.Conv2D(2, 3))(x)\n"

@@ -238,17 +238,23 @@ def draw_window(rng, kind):
 
     Args:
         kind: "conv", "strided" (a convolution of stride 2), "curved" (one with a tanh), "bare" (one without
-            bias and activation), "pool", "mean", "overlap" (a pool whose windows share pixels), "norm" or
-            "relu".
+            bias and activation), "pool", "mean", "overlap" (a pool whose windows share pixels), "norm", "relu"
+            (one with a slope below 0) or "tanh" (a layer).
     """
     if kind in (*CONVOLUTIONS, "overlap"):
         stride = 2 if kind in ("strided", "overlap") else 1
         return tuple(int(side) for side in rng.permutation([2, 3])), stride
-    return ((1, 1), 1) if kind in ("norm", "relu") else ((2, 2), 2)
+    return ((1, 1), 1) if kind in PIXEL_BY_PIXEL else ((2, 2), 2)
 
 
 CONVOLUTIONS = {"conv": "relu", "strided": "relu", "curved": "tanh", "bare": "linear"}
 """The activation of each kind of convolution in a trunk."""
+PIXEL_BY_PIXEL = {
+    "norm": ("BatchNormalization", {"epsilon": 0.1}),
+    "relu": ("ReLU", {"negative_slope": 0.3}),
+    "tanh": ("Activation", {"activation": "tanh"}),
+}
+"""The class and the config of each kind of layer that leaves a map as large as it is."""
 
 
 def draw_step(rng, kind, window, stride, channels):
@@ -258,10 +264,9 @@ def draw_step(rng, kind, window, stride, channels):
         config = {"filters": filters, "kernel_size": window, "strides": stride, "use_bias": biased}
         config["activation"] = CONVOLUTIONS[kind]
         return "Conv2D", config, draw_weights(rng, (*window, channels, filters), 2)[: 1 + biased]
-    if kind == "norm":
-        return "BatchNormalization", {}, [*rng.normal(size=(3, channels)), rng.uniform(0.3, 3, channels)]
-    if kind == "relu":
-        return "ReLU", {}, []
+    if kind in PIXEL_BY_PIXEL:
+        weights = [*rng.normal(size=(3, channels)), rng.uniform(0.3, 3, channels)] if kind == "norm" else []
+        return *PIXEL_BY_PIXEL[kind], weights
     settings = {"strides": stride} if kind == "overlap" else {}
     return "AveragePooling2D" if kind == "mean" else "MaxPooling2D", {"pool_size": window} | settings, []
 
@@ -318,19 +323,17 @@ def run(x, steps):
                 x = windows.max(axis=(4, 5)) if kind == "MaxPooling2D" else windows.mean(axis=(4, 5))
             case "BatchNormalization":
                 scale, shift, mean, variance = weights
-                x = scale * (x - mean) / np.sqrt(variance + KERAS_EPSILON) + shift
+                x = scale * (x - mean) / np.sqrt(variance + config["epsilon"]) + shift
             case "Flatten":
                 x = x.reshape(len(x), -1)
             case "Dense":
                 kernel, *bias = weights
                 x = x @ kernel + sum(bias)
-        name = {"ReLU": "relu", "Softmax": "softmax"}.get(kind, config.get("activation", "linear"))
+            case "ReLU":
+                x = np.where(x > 0, x, config.get("negative_slope", 0) * x)
+        name = "softmax" if kind == "Softmax" else config.get("activation", "linear")
         x = activate(x, name, config.get("axis", -1))
     return x
-
-
-KERAS_EPSILON = 1e-3
-"""What Keras's batch normalisation adds to the variance."""
 
 
 def view_windows(maps, size, stride):
@@ -617,6 +620,27 @@ def with_usual_pools(steps):
 
 
 @conversion.slip(
+    "A batch normalisation or ReLU of the trunk lost its settings: they need not be Keras's usual ones. Take "
+    "the trunk's layers over with all of them.",
+    told=True,
+)
+def trunk_settings_guessed(model):
+    return convert(model, change_trunk=with_usual_settings)
+
+
+def with_usual_settings(steps):
+    return [(kind, {} if kind in ("BatchNormalization", "ReLU") else config, w) for kind, config, w in steps]
+
+
+@conversion.slip(
+    "An activation of the trunk that is a layer of its own was lost: take all of the trunk's layers over.",
+    told=True,
+)
+def trunk_activation_layers_lost(model):
+    return convert(model, change_trunk=without_activation_layers)
+
+
+@conversion.slip(
     "A convolution of the trunk got another activation than its own, which need not be a ReLU: take the "
     "trunk's layers over with all their settings.",
     told=True,
@@ -709,6 +733,12 @@ def told_by_layers(built, drawn):
         "flattened_again": isinstance(made, tuple) and len(made) != 4,
         "trunk_strides_lost": any(c["strides"] != [s, s] for c, s in zip(trunk, strides, strict=False)),
         "pools_guessed": any(map(is_other_pool, pools, drawn_pools)),
+        "trunk_settings_guessed": any(
+            config[key] == usual
+            for kind, key, usual in (("BatchNormalization", "epsilon", 1e-3), ("ReLU", "negative_slope", 0))
+            if any(step[0] == kind for step in drawn.trunk)
+            for config in configs(built, kind)
+        ),
         "one_place_kernel": kernel == (1, 1),
         "sides_swapped": kernel == (width, height),
         "same_padding": any(config["padding"] == "same" for config in head),
@@ -728,7 +758,10 @@ def told_by_activations(built, drawn):
     """Return the slip of a trunk whose convolutions have other activations, or None."""
     made = [config["activation"] for config in configs(built, "Conv2D")]
     wanted = [config["activation"] for kind, config, _ in drawn.trunk if kind == "Conv2D"]
-    return "trunk_activations_guessed" if made[: len(wanted)] != wanted else None
+    if made[: len(wanted)] != wanted:
+        return "trunk_activations_guessed"
+    of_their_own = {kind for kind, _, _ in drawn.trunk} & {"Activation", "ReLU"}
+    return None if all(configs(built, kind) for kind in of_their_own) else "trunk_activation_layers_lost"
 
 
 def told_by_weights(built, drawn):
@@ -876,7 +909,7 @@ SEVERAL_DENSE_LAYERS = [
 ]
 OTHER_NETWORKS = [
     (
-        ("strided", "norm", "overlap"),
+        ("strided", "norm", "tanh", "overlap"),
         [dense(6), ("ReLU", {}), DROPOUT, dense(4, use_bias=False), ("Softmax", {})],
         (1, 2),
     ),
@@ -1091,7 +1124,7 @@ def scored(request, lab, rng):
     """A network whose windows are scored, and how it was drawn; every case asks the same."""
 
     def draw():
-        drawn = draw_network(rng, ("conv",), [dense(4, "softmax")])
+        drawn = draw_network(rng, ("conv", "pool"), [dense(4, "softmax")])
         return lab.hold(drawn.network()), drawn
 
     return grader.once(request, "scored", draw)

@@ -669,6 +669,17 @@ def batch_norm_per_pixel(input_shape, layers):
     ]
 
 
+@question.slip("Behind a flatten, batch normalization has four numbers for each feature, not for each channel.")
+def batch_norm_of_channels(input_shape, layers):
+    counts, channels = [], input_shape[-1]
+    for layer, shape in zip(layers, shapes_before(input_shape, layers, output_side), strict=False):
+        if len(shape) == 3:
+            channels = shape[-1]
+        counts.append(4 * channels if layer["type"] == "batch_norm" else layer_count(layer, shape))
+        channels = layer.get("units", channels)
+    return counts
+
+
 @question.slip("Return one number for each layer, in a list: you returned their sum.")
 def total_instead_of_list(input_shape, layers):
     return sum(right_counts(input_shape, layers))
@@ -830,6 +841,15 @@ def test_dense_layers_behind_convolutions(compare, input_shape, layers):
                 {"type": "dense", "units": 4},
             ],
         ),
+        (
+            (17, 26, 3),
+            [
+                {"type": "max_pool", "pool_size": 3, "strides": (1, 2)},
+                {"type": "avg_pool", "pool_size": (2, 3), "strides": 2},
+                {"type": "flatten"},
+                {"type": "dense", "units": 4},
+            ],
+        ),
     ],
 )
 def test_pools(compare, input_shape, layers):
@@ -849,6 +869,16 @@ def test_pools(compare, input_shape, layers):
                 {"type": "batch_norm"},
                 {"type": "dropout", "rate": 0.5},
                 {"type": "conv", "filters": 4, "kernel_size": 1},
+            ],
+        ),
+        (
+            (5, 7, 3),
+            [
+                {"type": "conv", "filters": 6, "kernel_size": (2, 3)},
+                {"type": "flatten"},
+                {"type": "dropout", "rate": 0.5},
+                {"type": "batch_norm"},
+                {"type": "dense", "units": 4},
             ],
         ),
         (
