@@ -139,6 +139,7 @@ class Model:
                 "parameters": int(told["parameters"]),
                 "trainable_parameters": int(told["trainable_parameters"]),
                 "trains_as_compiled": bool(told["trains_as_compiled"]),
+                "optimizer_fits": bool(told["optimizer_fits"]),
                 "layers": [Layer.read(layer) for layer in told["layers"]],
             }
         except (ArithmeticError, LookupError, TypeError, ValueError, RecursionError):
@@ -170,6 +171,13 @@ class Model:
     def trains_as_compiled(self) -> bool:
         """Say whether no layer's `trainable` has changed since it was compiled."""
         return self._told["trains_as_compiled"]
+
+    def optimizer_fits(self) -> bool:
+        """Say whether its optimizer, if it is compiled, is new or knows every weight that can be trained.
+
+        With another one Keras's `fit` raises an error.
+        """
+        return self._told["optimizer_fits"]
 
     def predict(self, x: Any) -> Any:
         """Return its output for a batch `x` as a numpy array; of several outputs a list.

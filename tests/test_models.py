@@ -298,6 +298,7 @@ DESCRIPTION = {
     "parameters": 9,
     "trainable_parameters": 6,
     "trains_as_compiled": True,
+    "optimizer_fits": True,
     "layers": [told_layer("a"), told_layer("b", [told_layer("c"), told_layer("d", [told_layer("e")])])],
 }
 

@@ -47,6 +47,7 @@ class Models:
             return self._given[gift]
         model = build(value["config"], value["weights"])
         if gift is not None:
+            _build_optimizer(model)
             self._given[gift] = model
         return model
 
@@ -66,6 +67,12 @@ def build(config: str, weights: list[np.ndarray]) -> Any:
             if isinstance(layer, keras.layers.Normalization):
                 layer.finalize_state()  # it computes with copies of its weights, made when a file is loaded
     return model
+
+
+def _build_optimizer(model: Any) -> None:
+    """Let a compiled model's optimizer keep its numbers for each weight, as if the model had been trained."""
+    if getattr(model, "optimizer", None):
+        model.optimizer.build(model.trainable_variables)
 
 
 def _walk(layer: Any) -> Iterator[Any]:
@@ -106,6 +113,7 @@ def _describe(model: Any) -> dict[str, Any]:
         "parameters": model.count_params(),
         "trainable_parameters": _size(model.trainable_weights),
         "trains_as_compiled": _trains_as_compiled(model),
+        "optimizer_fits": _optimizer_fits(model),
         "layers": [_describe_layer(layer) for layer in model.layers],
     }
 
@@ -117,6 +125,15 @@ def _trains_as_compiled(model: Any) -> bool:
     """
     compiled = getattr(model, "_compiled_trainable_state", {})
     return all(layer.trainable == trainable for layer, trainable in compiled.items())
+
+
+def _optimizer_fits(model: Any) -> bool:
+    """Say whether the optimizer is a new one, or the one that trained the very weights that can be trained."""
+    optimizer = getattr(model, "optimizer", None)
+    if not getattr(optimizer, "built", False):
+        return True
+    known = {id(weight) for weight in getattr(optimizer, "_trainable_variables", model.trainable_variables)}
+    return all(id(weight) in known for weight in model.trainable_variables)
 
 
 def _describe_layer(layer: Any) -> list[Any]:

@@ -1119,6 +1119,7 @@ class Unfrozen:
             batch norm, and can it be trained?
         head_learns: whether the dense layer can be trained.
         compiled_last: whether nothing that can be trained has changed since the model was compiled.
+        optimizer_fits: whether the optimizer is no longer the head's.
     """
 
     layers: list
@@ -1126,17 +1127,18 @@ class Unfrozen:
     learning_rate: float | None
     loss: str
     compiled_last: bool
+    optimizer_fits: bool
 
     @classmethod
-    def read(cls, network, compiled_last):
+    def read(cls, network, **compiled):
         """Read a network; fails the check where its layers are not those of the model that was given."""
         try:
-            return cls._read(network, compiled_last)
+            return cls._read(network, **compiled)
         except (LookupError, TypeError, AttributeError):  # it is the student's word, and may say anything
             grader.fail("the model should keep its layers: only what can be trained changes")
 
     @classmethod
-    def _read(cls, network, compiled_last):
+    def _read(cls, network, **compiled):
         parts = network.layers
         inner = [part["config"]["layers"] for part in parts if "layers" in part["config"]]
         dense = [part["config"]["trainable"] for part in parts if part["class_name"] == "Dense"]
@@ -1157,7 +1159,7 @@ class Unfrozen:
         if isinstance(loss, dict):
             loss = loss["config"] if loss["class_name"] == "function" else loss["class_name"]
         head_learns = all(dense) and whole["config"].get("trainable", True)
-        return cls(layers, head_learns, rate_of(network), str(loss), compiled_last)
+        return cls(layers, head_learns, rate_of(network), str(loss), **compiled)
 
     def open(self, batch_norms=False):
         """Return the places of the layers that can be trained and have weights, from the bottom."""
@@ -1200,7 +1202,9 @@ def unfrozen(request, submission, lab):
         given = head_model(lab, n_layers)
         model = model_of(submission.unfreeze_top(given, n_layers))
         network = model.network()
-        result = Unfrozen.read(network, model.trains_as_compiled())
+        result = Unfrozen.read(
+            network, compiled_last=model.trains_as_compiled(), optimizer_fits=model.optimizer_fits()
+        )
         if not all(map(np.array_equal, network.weights, given.weights)):
             unfreezing.blame("unfreezes_a_clone")
         return result
@@ -1326,6 +1330,18 @@ def sets_the_rate_without_compiling(model, n_layers):
 
 
 @unfreezing.slip(
+    "The optimizer is still the one that trained the head, and knows no other weights: training would stop "
+    "with an error. Compile with a new one.",
+    told=True,
+)
+def keeps_the_optimizer_of_the_head(model, n_layers):
+    unfreeze_layers(model, layers_of_backbone(model)[-n_layers:], learning_rate=None)
+    model.optimizer.learning_rate = float(model.optimizer.learning_rate) / 100
+    model.compile(model.optimizer, model.loss, metrics=["accuracy"])
+    return model
+
+
+@unfreezing.slip(
     "The learning rate is not small enough: steps that suit a new head spoil pretrained weights, so take "
     "a tenth of it or less.",
     told=True,
@@ -1410,6 +1426,8 @@ def test_compiled_again(unfrozen):
             unfreezing.blame("forgets_to_compile")
         if not result.compiled_last:
             unfreezing.blame("sets_the_rate_without_compiling")
+        if not result.optimizer_fits:
+            unfreezing.blame("keeps_the_optimizer_of_the_head")
         if result.learning_rate > ENOUGH * HEAD_RATES[n]:
             unfreezing.blame("compiles_with_too_large_a_rate")
         if result.learning_rate <= 0:
