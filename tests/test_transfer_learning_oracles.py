@@ -129,7 +129,7 @@ def test_the_open_layers_are_those_whose_weights_keras_would_train(hidden, noteb
     norms = {layer for layer in trunk.layers if isinstance(layer, keras.layers.BatchNormalization)}
     found = hidden.Unfrozen(
         [(bool(layer.weights), layer in norms, layer.trainable) for layer in trunk.layers],
-        head_learns=True, learning_rate=None, loss="", compiled_last=True,
+        head_learns=True, learning_rate=None, loss="", compiled_last=True, optimizer_fits=True,
     )  # fmt: skip
     names = {layer.name for layer in trunk.layers}
     trained = names & {weight.path.split("/")[0] for weight in model.trainable_weights}
