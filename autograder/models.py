@@ -228,14 +228,16 @@ _LAYERS = frozenset(
     MaxPooling1D MaxPooling2D MaxPooling3D AveragePooling1D AveragePooling2D AveragePooling3D
     GlobalMaxPooling1D GlobalMaxPooling2D GlobalMaxPooling3D
     GlobalAveragePooling1D GlobalAveragePooling2D GlobalAveragePooling3D
-    AdaptiveAveragePooling2D AdaptiveMaxPooling2D
+    AdaptiveAveragePooling1D AdaptiveAveragePooling2D AdaptiveAveragePooling3D
+    AdaptiveMaxPooling1D AdaptiveMaxPooling2D AdaptiveMaxPooling3D
     UpSampling1D UpSampling2D UpSampling3D ZeroPadding1D ZeroPadding2D ZeroPadding3D
     Cropping1D Cropping2D Cropping3D
     BatchNormalization LayerNormalization GroupNormalization UnitNormalization RMSNormalization
     SpectralNormalization
     Dropout SpatialDropout1D SpatialDropout2D SpatialDropout3D GaussianDropout GaussianNoise AlphaDropout
     ActivityRegularization
-    Attention AdditiveAttention MultiHeadAttention SimpleRNN GRU LSTM Bidirectional TimeDistributed
+    Attention AdditiveAttention MultiHeadAttention SimpleRNN GRU LSTM Bidirectional TimeDistributed Embedding
+    RNN SimpleRNNCell GRUCell LSTMCell StackedRNNCells ConvLSTM1D ConvLSTM2D ConvLSTM3D
     Add Subtract Multiply Average Maximum Minimum Concatenate Dot
     ReLU LeakyReLU PReLU ELU Softmax
     Rescaling Resizing CenterCrop Normalization AutoContrast Equalization Solarization

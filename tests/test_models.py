@@ -533,6 +533,11 @@ KEPT = {
     "attention and recurrence": (
         "y = layers.Reshape((16, 2))(x)\ny = layers.LSTM(3)(layers.MultiHeadAttention(1, 2)(y, y))"
     ),
+    "cells and convolutions that recur": (
+        "y = layers.ConvLSTM2D(2, 2)(layers.Reshape((2, 4, 2, 2))(x))\n"
+        "y = layers.AdaptiveAveragePooling1D(2)(layers.Reshape((3, 2))(y))\n"
+        "y = layers.RNN(layers.StackedRNNCells([layers.LSTMCell(3), layers.GRUCell(2)]))(y)"
+    ),
     "several outputs": "y = [layers.Flatten()(x), layers.GlobalMaxPooling2D()(x)]",
     "a model in a model": (
         "inner = sequential(layers.ReLU(), shape=(2, 2, 2))\n"
