@@ -297,7 +297,9 @@ def checked(config: Any, weights: Any, home: Home) -> Network:
         raise Unreadable("The model can't be built again: its config is too large.")
     told = weights if isinstance(weights, list) else []
     # A single number, such as a counter, is a weight of shape () and comes as numpy's scalar.
-    arrays = [np.asarray(w) for w in told if isinstance(w, np.ndarray | np.generic) and w.dtype.kind in "fiub"]
+    arrays = [
+        np.asarray(w) for w in told if isinstance(w, np.ndarray | np.generic) and w.dtype.kind in "fiub"
+    ]
     if not isinstance(weights, list) or len(arrays) != len(weights):
         raise Unreadable("The model can't be built again: its weights are no arrays of numbers.")
     if sum(array.nbytes for array in arrays) > MAX_WEIGHTS:

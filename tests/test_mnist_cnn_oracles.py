@@ -135,7 +135,7 @@ class TestModelsWhoseAveragesMayLag:
         assert not self.lags_behind(lose, layers.Flatten(), layers.Dense(10))
 
     def test_a_model_that_can_not_train_does_not_either(self):
-        """A split by rows goes wrong with the 64 images of a batch, but not with the nine that it is asked."""
+        """Its dropout is made for nine images, not for the 64 of a batch."""
         fixed = layers.Reshape((28 * 28,)), layers.Dense(10), layers.Dropout(0.5, noise_shape=(9, 10))
         assert not self.lags_behind(LocalLab(), *fixed)
 

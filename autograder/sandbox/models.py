@@ -128,7 +128,7 @@ def _trains_as_compiled(model: Any) -> bool:
 
 
 def _optimizer_fits(model: Any) -> bool:
-    """Say whether the optimizer is a new one, or the one that trained the very weights that can be trained."""
+    """Say whether the optimizer is a new one, or knows each weight that can be trained."""
     optimizer = getattr(model, "optimizer", None)
     if not getattr(optimizer, "built", False):
         return True

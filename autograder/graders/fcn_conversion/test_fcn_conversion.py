@@ -238,8 +238,8 @@ def draw_window(rng, kind):
 
     Args:
         kind: "conv", "strided" (a convolution of stride 2), "curved" (one with a tanh), "bare" (one without
-            bias and activation), "pool", "mean", "overlap" (a pool whose windows share pixels), "norm", "relu"
-            (one with a slope below 0) or "tanh" (a layer).
+            bias and activation), "pool", "mean", "overlap" (a pool whose windows share pixels), "norm",
+            "relu" (one with a slope below 0) or "tanh" (a layer).
     """
     if kind in (*CONVOLUTIONS, "overlap"):
         stride = 2 if kind in ("strided", "overlap") else 1

@@ -619,7 +619,9 @@ def pairwise_nan_without_area(boxes_a, boxes_b):
     return np.where(areas_a + areas_b > 0, pairwise_iou(boxes_a, boxes_b), np.nan)
 
 
-@question.slip("Whole coordinates gave a table of whole numbers, every share cut down to 0: make it one of floats.")
+@question.slip(
+    "Whole coordinates gave a table of whole numbers, every share cut down to 0: make it one of floats."
+)
 def pairwise_in_whole_numbers(boxes_a, boxes_b):
     return pairwise_iou(boxes_a, boxes_b).astype(np.result_type(boxes_a, boxes_b))
 
@@ -836,7 +838,9 @@ def mean_as_pixel_accuracy(y_true, y_pred, n_classes):
     return ratio(np.sum(right), np.sum(true))
 
 
-@question.slip("Class 0 was counted where it is in neither picture: it is a class like the others, and left out.")
+@question.slip(
+    "Class 0 was counted where it is in neither picture: it is a class like the others, and left out."
+)
 def mean_with_background_always(y_true, y_pred, n_classes):
     right, true, predicted = class_counts(y_true, y_pred, n_classes)
     union = true + predicted - right
@@ -853,7 +857,9 @@ def mean_in_bytes(y_true, y_pred, n_classes):
 def mean_over_hit_classes(y_true, y_pred, n_classes):
     right, true, predicted = class_counts(y_true, y_pred, n_classes)
     one_sided = (true == 0) | (predicted == 0)
-    return mean_of(ratios(right, true + predicted - right), (right > 0) | (one_sided & (true + predicted > 0)))
+    return mean_of(
+        ratios(right, true + predicted - right), (right > 0) | (one_sided & (true + predicted > 0))
+    )
 
 
 @question.slip("Class 0 was left out: the background is a class like the others here.")

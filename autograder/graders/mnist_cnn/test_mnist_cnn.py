@@ -254,8 +254,8 @@ def flattens_large_maps():
 
 
 @building.slip(
-    "The images come prepared, from 0 to 1, and the model scales them once more, to nearly nothing: leave that "
-    "to `prepare_images`.",
+    "The images come prepared, from 0 to 1, and the model scales them once more, to nearly nothing: leave "
+    "that to `prepare_images`.",
     told=True,
 )
 def scales_again():
@@ -776,7 +776,8 @@ def matrix_of_present_classes(y_true, y_pred, n_classes):
 
 
 @confusion.slip(
-    "A class that is predicted but never true has an empty column: go over all classes, not over the true ones."
+    "A class that is predicted but never true has an empty column: go over all classes, not over the true "
+    "ones."
 )
 def matrix_of_true_classes(y_true, y_pred, n_classes):
     is_true = np.isin(np.arange(n_classes), y_true)

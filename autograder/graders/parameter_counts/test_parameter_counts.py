@@ -669,7 +669,9 @@ def batch_norm_per_pixel(input_shape, layers):
     ]
 
 
-@question.slip("Behind a flatten, batch normalization has four numbers for each feature, not for each channel.")
+@question.slip(
+    "Behind a flatten, batch normalization has four numbers for each feature, not for each channel."
+)
 def batch_norm_of_channels(input_shape, layers):
     counts, channels = [], input_shape[-1]
     for layer, shape in zip(layers, shapes_before(input_shape, layers, output_side), strict=False):

@@ -422,7 +422,9 @@ def other_names_of_the_five(shape, dtype="float32"):
     return math.prod(shape) * (ALIASES[dtype] if dtype in ALIASES else itemsize(dtype))
 
 
-@question.slip("Names count as they are written: `Float32` is none of the five, nor is one with a blank in front.")
+@question.slip(
+    "Names count as they are written: `Float32` is none of the five, nor is one with a blank in front."
+)
 def tidied_names(shape, dtype="float32"):
     return math.prod(shape) * itemsize(dtype.strip().lower())
 
