@@ -298,6 +298,7 @@ _ASKED = {
     "predict": "predict what the grader gave it",
     "evaluate": "be evaluated (is it compiled, with its loss and metrics?)",
     "network": "be read",
+    "shares": "be compared with another",
 }
 
 

@@ -210,6 +210,10 @@ class Model:
             raise Unreadable("The model's config can't be read.")
         return checked(told.get("config"), told.get("weights"), self.home)
 
+    def shares_weights(self, other: Model) -> bool:
+        """Say whether training it would change another model of the same process."""
+        return bool(self.home.ask_model(self.number, "shares", other.number))
+
     def rebuilt(self) -> Model:
         """Return the same model in a process that ran no student code.
 

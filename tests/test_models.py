@@ -501,6 +501,17 @@ class TestBasics:
         assert answer.shape == (70, 2)
         assert np.array_equal(model.rebuilt().predict(images), answer)
 
+    def test_models_that_share_a_layer(self, submit):
+        """Training one would change the other; a model of its own is not affected, however alike it is."""
+        lines = (
+            "same = layers.Dense(1)\nfirst, second = sequential(same), sequential(layers.ReLU(), same)\n"
+            "third = keras.models.clone_model(first)\nthird.set_weights(first.get_weights())"
+        )
+        submission = submit(lines)
+        first, second, third = map(submission.value, ("first", "second", "third"))
+        assert first.shares_weights(second)
+        assert not third.shares_weights(first)
+
 
 KEPT = {
     "arithmetic and slices": "y = layers.Flatten()(((x / 127 - 1) * 2 + 1)[:, 1:-1, ::2, 0])",

@@ -53,6 +53,8 @@ class Models:
 
     def answer(self, number: int, what: str, arguments: tuple) -> Any:
         """Answer one question about a model with plain values."""
+        if what == "shares":
+            arguments = tuple(self._known[other] for other in arguments)
         return _ANSWERS[what](self._known[number], *arguments)
 
 
@@ -200,9 +202,15 @@ def _network(model: Any) -> dict[str, Any]:
     return {"config": json.dumps(config), "weights": model.get_weights()}
 
 
+def _shares(model: Any, other: Any) -> bool:
+    own = {id(weight) for weight in model.weights}
+    return any(id(weight) in own for weight in other.weights)
+
+
 _ANSWERS: dict[str, Callable[..., Any]] = {
     "describe": _describe,
     "predict": _predict,
     "evaluate": _evaluate,
     "network": _network,
+    "shares": _shares,
 }

@@ -166,8 +166,8 @@ plt.show()
 # - boxes that are apart score 0.0, and so do boxes that only touch: a line has no area;
 # - where neither box has an area there is no union to divide by: such a pair scores 0.0, even two identical
 #   ones;
-# - a box whose maximum lies below its minimum is no box at all: raise `ValueError`, with a message that says
-#   so. (A maximum *equal* to the minimum is fine: a flat box.)
+# - a box whose maximum lies below its minimum is no box at all: raise `ValueError`, and let its message say
+#   so, for whoever reads it. (A maximum *equal* to the minimum is fine: a flat box.)
 #
 # Here are some pairs with their scores. Cover the captions and guess first.
 

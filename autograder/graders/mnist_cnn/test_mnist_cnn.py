@@ -328,6 +328,8 @@ def test_ten_probabilities(built, rng):
         building.blame("scales_again")
     if "Dropout" in built.layers[-1].class_name:
         grader.fail("a dropout behind the softmax drops answers, and what is left adds up to less than 1")
+    if sum(map(is_softmax, (part for layer in built.layers for part in layer.walk()))) > 1:
+        grader.fail("a second softmax behind the first makes all digits nearly alike")
     outputs = built.predict(rng.random((32, 28, 28, 1), dtype=np.float32))
     if not np.isfinite(outputs).all():
         grader.fail("some of its outputs are not finite")
@@ -338,6 +340,10 @@ def test_ten_probabilities(built, rng):
     )
     if not over_digits:
         building.blame("softmax_over_the_batch" if over_images else "sigmoid_for_softmax")
+
+
+def is_softmax(layer):
+    return layer.class_name == "Softmax" or layer.config.get("activation") == "softmax"
 
 
 @building.test(points=1)
@@ -380,6 +386,8 @@ def test_each_is_new(built, answered, submission):
     require_model(another)
     if another.number == answered.number:
         building.blame("gives_the_same_model")
+    if another.shares_weights(answered):
+        grader.fail("it shares weights with the one before: make every layer in the function")
 
 
 # --- train_digit_cnn -----------------------------------------------------------------------------------

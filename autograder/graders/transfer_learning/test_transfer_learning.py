@@ -543,6 +543,11 @@ class TransferModel:
         return "Average" if "Mean" in kinds else "Max" if "Max" in kinds else ""
 
 
+def is_map(shape):
+    """Say whether a shape is one of images or feature maps of more than one place."""
+    return isinstance(shape, tuple) and len(shape) == 4 and shape[1:3] != (1, 1)
+
+
 def takes_rows_and_columns(part):
     """Say whether a part of a config reduces what it is given along the second and the third axis."""
     axes = part["config"].get("axis")
@@ -727,6 +732,10 @@ def test_the_head(built):
         for layer in built.others
     ):
         grader.fail("feature maps are varied at random: that is for images, in front of the backbone")
+    if any(layer.parameters and is_map(layer.output_shape) for layer in built.others):
+        grader.fail(
+            "a layer with weights works on images or feature maps: besides the backbone's there are none"
+        )
     if "Dropout" in built.others[-1].class_name:
         building.blame("drops_answers")
     if not built.dropouts():
@@ -742,6 +751,11 @@ def test_the_outputs(built, rng):
         building.blame("has_five_classes_always")
     shape = built.backbone.layers[0].config.get("batch_shape") or built.model.input_shape
     outputs = built.model.predict(rng.uniform(-1, 1, (24, *shape[1:])).astype(np.float32))
+    softmaxes = [
+        part for part in built.others if "softmax" in (part.class_name.lower(), part.config.get("activation"))
+    ]
+    if len(softmaxes) > 1:
+        grader.fail("a second softmax behind the first makes all classes nearly alike")
     if not np.isfinite(outputs).all():
         grader.fail("some of the outputs are not finite numbers")
     if np.all(outputs >= 0) and np.allclose(outputs.sum(axis=1), 1, atol=1e-4):
