@@ -1060,10 +1060,11 @@ def require(reached, share):
 
 unfreezing = grader.question("unfreeze_top", points=3)
 
-HEAD_RATES = {3: HEAD_RATE, 9: 4e-4}
+HEAD_RATES = {3: HEAD_RATE, 8: 4e-4}
 """The learning rate of the head, by the number of top layers that are asked for.
 
-The first are fewer than the whole model has layers, the second more.
+The first are fewer than the whole model has layers, the second more. One layer less shows by the first, one more
+by the second, where the next layer has weights.
 """
 TOPS = tuple(HEAD_RATES)
 ENOUGH = 0.1 * (1 + 1e-3)
@@ -1114,7 +1115,7 @@ def make_head_model(model, n_classes, learning_rate, plain):
 
 
 def head_model(lab, n_layers):
-    """Return the network whose top layers are to be unfrozen: of 16 layers the top 3 or the top 9."""
+    """Return the network whose top layers are to be unfrozen: of 16 layers the top 3 or the top 8."""
     plain = n_layers == min(TOPS)
 
     def make():
