@@ -1063,8 +1063,8 @@ unfreezing = grader.question("unfreeze_top", points=3)
 HEAD_RATES = {3: HEAD_RATE, 8: 4e-4}
 """The learning rate of the head, by the number of top layers that are asked for.
 
-The first are fewer than the whole model has layers, the second more. One layer less shows by the first, one more
-by the second, where the next layer has weights.
+The first are fewer than the whole model has layers, the second more. One layer less shows by the first, one
+more by the second, where the next layer has weights.
 """
 TOPS = tuple(HEAD_RATES)
 ENOUGH = 0.1 * (1 + 1e-3)
