@@ -971,9 +971,11 @@ def test_true_class_among_the_k(compare, rng, n_classes, k):
     rank = rng.choice(n_classes, count, p=frequency)
     rank[:n_classes] = np.arange(n_classes)
     best_first = np.argsort(-probabilities, axis=1)
-    if k == n_classes:  # where even a class without a chance is among the k
-        probabilities[np.arange(count), best_first[:, -1]] = 0
-    compare(best_first[np.arange(count), rank], probabilities, k)
+    y_true = best_first[np.arange(count), rank]
+    if k == n_classes:  # where even a class without a chance is among the k; a label 0 equals no probability
+        rows = np.flatnonzero(y_true)
+        probabilities[rows, best_first[rows, -1]] = 0
+    compare(y_true, probabilities, k)
 
 
 # --- save_and_reload -----------------------------------------------------------------------------------
