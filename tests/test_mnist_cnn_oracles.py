@@ -106,11 +106,10 @@ def test_what_is_compressed_is_never_unpacked(tmp_path, monkeypatch, way):
 
 def test_an_output_with_a_name_is_an_output():
     """Keras gives a dictionary where a functional model was made with one."""
-    inputs = keras.Input((28, 28, 1))
-    built = GRADER.digit_cnn()
 
     def build_digit_cnn():
-        return keras.Model(inputs, {"digit": built(inputs)})
+        inputs = keras.Input((28, 28, 1))
+        return keras.Model(inputs, {"digit": GRADER.digit_cnn()(inputs)})
 
     submission = LocalSubmission(student="ada", namespace={"build_digit_cnn": build_digit_cnn})
     (question,) = grade("mnist_cnn", submission, b"secret", ["build_digit_cnn"]).questions
@@ -120,13 +119,21 @@ def test_an_output_with_a_name_is_an_output():
 class TestModelsWhoseAveragesMayLag:
     """Why a model is weak is asked of it where only trusted code runs, and may be more than it can do."""
 
-    def lags_behind(self, lab, *parts, images=9):
+    def trained(self, *parts):
+        """Return a model of these parts, behind a normalization, whose output has a name, and nine digits."""
         model = keras.Sequential([keras.Input((28, 28, 1)), layers.BatchNormalization(), *parts])
         inputs = keras.Input((28, 28, 1))
         model = keras.Model(inputs, {"digit": model(inputs)})
-        pictures = np.random.default_rng(0).random((images, 28, 28, 1), dtype=np.float32)
-        labels = np.arange(images) % 10
-        return GRADER.lags_behind(GRADER.Trained(handle(model), np.arange(10), pictures, labels), lab)
+        pictures = np.random.default_rng(0).random((9, 28, 28, 1), dtype=np.float32)
+        return GRADER.Trained(handle(model), np.arange(10), pictures, np.arange(9))
+
+    def lags_behind(self, lab, *parts):
+        return GRADER.lags_behind(self.trained(*parts), lab)
+
+    def outputs_in_training(self, trained):
+        """Return what the grader's own function gives in a lab for all that is trained with at a time."""
+        batch = np.zeros((GRADER.BATCH, 28, 28, 1), dtype=np.float32)
+        return LocalLab()(GRADER.predict_with_statistics_of, batch, trained.model, trained.images)
 
     def test_a_process_that_is_lost_does_not_stop_the_grading(self):
         def lose(*arguments):
@@ -137,6 +144,7 @@ class TestModelsWhoseAveragesMayLag:
     def test_a_model_that_can_not_train_does_not_either(self):
         """Its dropout is made for nine images, not for the 64 of a batch."""
         fixed = layers.Reshape((28 * 28,)), layers.Dense(10), layers.Dropout(0.5, noise_shape=(9, 10))
+        assert self.outputs_in_training(self.trained(*fixed)) is None
         assert not self.lags_behind(LocalLab(), *fixed)
 
     def test_a_fault_of_the_graders_own_does(self):
@@ -149,7 +157,9 @@ class TestModelsWhoseAveragesMayLag:
             self.lags_behind(fail, layers.Flatten(), layers.Dense(10))
 
     def test_an_output_with_a_name_is_an_output(self):
-        assert not self.lags_behind(LocalLab(), layers.Flatten(), layers.Dense(10))
+        trained = self.trained(layers.Flatten(), layers.Dense(10))
+        assert self.outputs_in_training(trained).shape == (9, 10)
+        assert not GRADER.lags_behind(trained, LocalLab())
 
 
 def test_a_model_that_goes_back_to_its_process_is_the_same_object():

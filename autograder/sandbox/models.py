@@ -134,6 +134,7 @@ def _optimizer_fits(model: Any) -> bool:
     optimizer = getattr(model, "optimizer", None)
     if not getattr(optimizer, "built", False):
         return True
+    # Keras has no public name for the weights that an optimizer was built for.
     known = {id(weight) for weight in getattr(optimizer, "_trainable_variables", model.trainable_variables)}
     return all(id(weight) in known for weight in model.trainable_variables)
 
