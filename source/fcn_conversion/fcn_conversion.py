@@ -175,9 +175,9 @@ print("Every weight has met its own activation.")
 # Three things to think about:
 # - The first dense layer is question 1. What does a *second* one see, now that the first gives a map? How
 #   many places does one of its units need to look at?
-# - A layer that is made anew, and a copy made from a layer's config, starts with random weights. Give each
-#   its own copy of the trained ones; if both models shared them, training one would change the other. (The
-#   hidden tests can't see that. You would.)
+# - A layer that is made anew, and a copy made from a layer's config, starts with random weights: give it the
+#   trained ones. You may also call the trunk's own layers again. Both models then share their weights, which
+#   is all right for scoring images, and a surprise for whoever trains one of them later.
 # - A softmax makes probabilities of the U scores *of one place*. Which axis are they on?
 #
 # This small network, with weights that are random but always the same, lets you try it out.

@@ -394,7 +394,7 @@ def inference_ram_bytes(input_shape, layers, dtype="float32"):
     Args:
         input_shape: (height, width, channels).
         layers: list of at least one layer.
-        dtype: of the parameters and the activations, as in `tensor_bytes`.
+        dtype: of the parameters and the activations, one of the five of `tensor_bytes`.
 
     Example:
         >>> inference_ram_bytes((2, 2, 3), [{"type": "max_pool"}, {"type": "flatten"}])
@@ -448,7 +448,7 @@ def training_ram_bytes(input_shape, layers, batch_size, dtype="float32"):
         input_shape: (height, width, channels) of one image.
         layers: list of dictionaries.
         batch_size: number of images.
-        dtype: of the parameters and the activations, as in `tensor_bytes`.
+        dtype: of the parameters and the activations, one of the five of `tensor_bytes`.
 
     Example:
         >>> training_ram_bytes((2, 2, 3), [{"type": "max_pool"}, {"type": "flatten"}], batch_size=10)
@@ -497,7 +497,7 @@ def optimizer_bytes(n_params, optimizer, dtype="float32"):
     Args:
         n_params: number of trained parameters.
         optimizer: "sgd", "momentum" or "adam".
-        dtype: of gradients and slots, as in `tensor_bytes`.
+        dtype: of gradients and slots, one of the five of `tensor_bytes`.
 
     Example:
         >>> optimizer_bytes(1000, "sgd")

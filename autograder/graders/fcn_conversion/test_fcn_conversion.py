@@ -237,18 +237,21 @@ def draw_window(rng, kind):
     """Return what a layer of a trunk sees of its input at a time, (rows, columns), and its stride.
 
     Args:
-        kind: "conv", "strided" (a convolution of stride 2), "curved" (one with a tanh), "bare" (one without
-            bias and activation), "pool", "mean", "overlap" (a pool whose windows share pixels), "norm",
-            "relu" (one with a slope below 0) or "tanh" (a layer).
+        kind: "conv", "strided" (a convolution of stride 2), "dilated" (one with a dilation of 2), "curved"
+            (one with a tanh), "bare" (one without bias and activation), "pool", "mean", "overlap" and
+            "mean_overlap" (pools whose windows share pixels), "norm", "relu" (one with a slope below 0) or
+            "tanh" (a layer).
     """
-    if kind in (*CONVOLUTIONS, "overlap"):
-        stride = 2 if kind in ("strided", "overlap") else 1
-        return tuple(int(side) for side in rng.permutation([2, 3])), stride
+    if kind in (*CONVOLUTIONS, *OVERLAPS):
+        stride = 2 if kind in ("strided", *OVERLAPS) else 1
+        window = tuple(int(side) for side in rng.permutation([2, 3]))
+        return (tuple(2 * side - 1 for side in window) if kind == "dilated" else window), stride
     return ((1, 1), 1) if kind in PIXEL_BY_PIXEL else ((2, 2), 2)
 
 
-CONVOLUTIONS = {"conv": "relu", "strided": "relu", "curved": "tanh", "bare": "linear"}
+CONVOLUTIONS = {"conv": "relu", "strided": "relu", "dilated": "relu", "curved": "tanh", "bare": "linear"}
 """The activation of each kind of convolution in a trunk."""
+OVERLAPS = ("overlap", "mean_overlap")
 PIXEL_BY_PIXEL = {
     "norm": ("BatchNormalization", {"epsilon": 0.1}),
     "relu": ("ReLU", {"negative_slope": 0.3}),
@@ -261,14 +264,18 @@ def draw_step(rng, kind, window, stride, channels):
     """Return a layer of a trunk as a step, with random weights."""
     if kind in CONVOLUTIONS:
         filters, biased = int(rng.integers(4, 7)), kind != "bare"
+        dilation = 2 if kind == "dilated" else 1
+        window = tuple((side - 1) // dilation + 1 for side in window)
         config = {"filters": filters, "kernel_size": window, "strides": stride, "use_bias": biased}
+        config["dilation_rate"] = dilation
         config["activation"] = CONVOLUTIONS[kind]
         return "Conv2D", config, draw_weights(rng, (*window, channels, filters), 2)[: 1 + biased]
     if kind in PIXEL_BY_PIXEL:
         weights = [*rng.normal(size=(3, channels)), rng.uniform(0.3, 3, channels)] if kind == "norm" else []
         return *PIXEL_BY_PIXEL[kind], weights
-    settings = {"strides": stride} if kind == "overlap" else {}
-    return "AveragePooling2D" if kind == "mean" else "MaxPooling2D", {"pool_size": window} | settings, []
+    settings = {"strides": stride} if kind in OVERLAPS else {}
+    pool = "AveragePooling2D" if kind.startswith("mean") else "MaxPooling2D"
+    return pool, {"pool_size": window} | settings, []
 
 
 def draw_head(rng, head, features):
@@ -316,7 +323,9 @@ def run(x, steps):
         match kind:
             case "Conv2D":
                 kernel, *bias = weights
-                windows = view_windows(x, kernel.shape[:2], config.get("strides", 1))
+                apart = config.get("dilation_rate", 1)
+                reach = tuple(apart * (side - 1) + 1 for side in kernel.shape[:2])
+                windows = view_windows(x, reach, config.get("strides", 1))[..., ::apart, ::apart]
                 x = np.einsum("nhwcij,ijcu->nhwu", windows, kernel) + sum(bias)
             case "MaxPooling2D" | "AveragePooling2D":
                 windows = view_windows(x, config["pool_size"], config.get("strides", config["pool_size"][0]))
@@ -607,6 +616,18 @@ def without_strides(steps):
 
 
 @conversion.slip(
+    "A convolution of the trunk lost its dilation: take the trunk's layers over with all their settings.",
+    told=True,
+)
+def trunk_dilation_lost(model):
+    return convert(model, change_trunk=without_dilation)
+
+
+def without_dilation(steps):
+    return with_settings(steps, dilation_rate=1)
+
+
+@conversion.slip(
     "A pool of the trunk got another size or another stride: it need not step by its own size. Take the "
     "trunk's layers over with all their settings.",
     told=True,
@@ -616,7 +637,8 @@ def pools_guessed(model):
 
 
 def with_usual_pools(steps):
-    return [(kind, {} if kind.endswith("Pooling2D") else config, w) for kind, config, w in steps]
+    usual = {"pool_size": 2}
+    return [(kind, usual if kind.endswith("Pooling2D") else config, w) for kind, config, w in steps]
 
 
 @conversion.slip(
@@ -719,7 +741,9 @@ def configs(built, *kinds):
 
 def told_by_layers(built, drawn):
     """Return the slip that can be seen from the layers of a converted network, or None."""
-    strides = [config["strides"] for kind, config, _ in drawn.trunk if kind == "Conv2D"]
+    drawn_convolutions = [config for kind, config, _ in drawn.trunk if kind == "Conv2D"]
+    strides = [config["strides"] for config in drawn_convolutions]
+    dilations = [config["dilation_rate"] for config in drawn_convolutions]
     convolutions = configs(built, "Conv2D")
     trunk, head = convolutions[: len(strides)], convolutions[len(strides) :]
     height, width, _ = drawn.map_shape
@@ -732,6 +756,9 @@ def told_by_layers(built, drawn):
         "global_pooling": any(layer.class_name.startswith("Global") for layer in unnested(built)),
         "flattened_again": isinstance(made, tuple) and len(made) != 4,
         "trunk_strides_lost": any(c["strides"] != [s, s] for c, s in zip(trunk, strides, strict=False)),
+        "trunk_dilation_lost": any(
+            c["dilation_rate"] != [d, d] for c, d in zip(trunk, dilations, strict=False)
+        ),
         "pools_guessed": any(map(is_other_pool, pools, drawn_pools)),
         "trunk_settings_guessed": any(
             config[key] == usual
@@ -914,7 +941,7 @@ OTHER_NETWORKS = [
         (1, 2),
     ),
     (
-        ("bare", "norm", "relu", "pool", "curved"),
+        ("bare", "norm", "relu", "mean_overlap", "dilated", "curved"),
         [dense(5, "tanh", use_bias=False), dense(3), ("Activation", {"activation": "sigmoid"})],
         (3, 1),
     ),
@@ -953,7 +980,7 @@ def test_several_dense_layers(submission, lab, rng):
 
 @conversion.test(points=1)
 def test_other_networks(submission, lab, rng):
-    """converts functional models, with activations as layers, batch normalisation, strides, no biases"""
+    """converts functional models, whatever the settings of their layers, and with activations as layers"""
     converted = convert_drawn(submission, lab, rng, OTHER_NETWORKS, functional=True)
     judge(rng, converted, sizes_of(OTHER_NETWORKS))
 
