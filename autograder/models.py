@@ -58,8 +58,9 @@ class Network:
     def learning_rate(self) -> Any:
         """The optimizer's learning rate or the config of its schedule; None where it is not compiled."""
         try:
-            return json.loads(self.config)["compile_config"]["optimizer"]["config"]["learning_rate"]
-        except (KeyError, TypeError):
+            config = json.loads(self.config)["compile_config"]["optimizer"]["config"]
+            return config.get("inner_optimizer", {"config": config})["config"]["learning_rate"]
+        except (AttributeError, KeyError, TypeError):
             return None
 
 

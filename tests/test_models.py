@@ -277,6 +277,8 @@ class TestNetwork:
             ({"compile_config": {"optimizer": {}}}, None),
             ({"compile_config": {"optimizer": {"config": None}}}, None),
             ({"compile_config": {"optimizer": {"config": {"learning_rate": 0.25}}}}, 0.25),
+            ({"compile_config": {"optimizer": {"config": {"inner_optimizer": SGD}}}}, 0.25),
+            ({"compile_config": {"optimizer": {"config": {"inner_optimizer": None}}}}, None),
             ({"compile_config": {"optimizer": {"config": {"learning_rate": {"class_name": "S"}}}}},
              {"class_name": "S"}),
         ],

@@ -655,8 +655,8 @@ print(f"taken for a zero: {np.mean(probabilities.argmax(axis=1) == 0):.4f} of th
 # %% [markdown]
 # Write `save_and_reload`. It saves the model to `path`, which ends in `.keras`, and returns the model that it
 # loads **from that file**. The loaded model must give the same predictions and, evaluated on the same images,
-# the same loss and metrics: it comes back compiled as it was. Returning the given model would show nothing,
-# least of all whether the file is any good.
+# the same loss and metrics: it comes back compiled as it was, with the same kind of optimizer at the same
+# rate. Returning the given model would show nothing, least of all whether the file is any good.
 #
 # And from now on, name the metric that you mean.
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from autograder import grader, models
+from autograder import answers, grader, models
 from autograder.datasets import backbone, photos
 
 NEEDS = grader.KERAS
@@ -449,7 +449,7 @@ building = grader.question("build_transfer_model", points=3)
 
 
 def build_small_backbone(input_shape, filters):
-    """Return a network of convolutions and batch norms, from images to feature maps."""
+    """Return a network of convolutions and batch norms, from images to feature maps of both signs."""
     import keras
     from keras import layers
 
@@ -458,8 +458,13 @@ def build_small_backbone(input_shape, filters):
         strides = 2 if number == 1 else 1
         x = layers.Conv2D(width, 3, strides, padding="same", use_bias=False, name=f"conv{number}")(x)
         x = layers.BatchNormalization(name=f"norm{number}")(x)
-        x = layers.ReLU(name=f"relu{number}")(x)
+        x = layers.ReLU(negative_slope=0.5, name=f"relu{number}")(x)
     return keras.Model(inputs, x, name="small_backbone")
+
+
+def find_means(backbone, images):
+    """Return the mean of each feature map that a backbone makes of images: (N, C)."""
+    return backbone.predict(images, verbose=0).mean(axis=(1, 2))
 
 
 SMALL = [(((20, 28, 3), (6, 9, 7)), 4), (((32, 24, 3), (5, 8)), 7)]
@@ -518,6 +523,34 @@ class TransferModel:
         names = [part["config"].get("name") for part in parts]
         before = parts[: names.index(self.backbone.name)]
         return {part["class_name"] for part in before if part["module"].startswith("keras.src.ops")}
+
+    def softmaxes(self):
+        """Return the layers that are a softmax or end in one."""
+        return [
+            layer
+            for layer in self.others
+            if "softmax" in (layer.class_name.lower(), layer.config.get("activation"))
+        ]
+
+    def weighs_the_means(self, lab, rng):
+        """Say whether one dense layer gets the means of the feature maps, and these come of the very images.
+
+        Its activation does not matter. None where there is no telling: another layer has weights as well, or
+        the backbone has others than it came with.
+        """
+        size = self.given.layers[0]["config"]["batch_shape"][1:]
+        images = rng.normal(scale=2, size=(12, *size)).astype(np.float32)
+        means = lab.once(find_means, self.given, images)
+        kernels = [array for array in self.model.weights() if array.shape[:-1] == means.shape[1:]]
+        dense = [layer for layer in self.others if layer.parameters]
+        if len(kernels) != 1 or len(dense) != 1 or len(self.softmaxes()) > 1 or not self.keeps_weights():
+            return None
+        # A new layer's bias is 0.
+        sums = means @ kernels[0]
+        powers = np.exp(sums)
+        answers_of = (sums, powers / powers.sum(axis=1, keepdims=True), powers / (1 + powers))
+        outputs = self.model.predict(images)
+        return any(answers.agree(outputs, made, answers.IMAGE_TOLERANCE) for made in answers_of)
 
     def dropouts(self):
         """Return the layers that drop some of the means or of what was made of them, or whole maps."""
@@ -713,10 +746,11 @@ def test_the_backbone_is_frozen(built):
 
 
 @building.test(points=1)
-def test_the_head(built):
+def test_the_head(built, lab, rng):
     """takes the mean of every feature map, and drops some of the means while it trains"""
     kinds = {layer.class_name for layer in built.others}
-    pools = built.pools()
+    weighs_the_means = built.weighs_the_means(lab, rng)
+    pools = "Average" if weighs_the_means else built.pools()
     if pools == "Max":
         building.blame("takes_the_maximum")
     if not pools and "Flatten" in kinds:
@@ -742,6 +776,10 @@ def test_the_head(built):
         if "Dropout" in kinds:
             grader.fail("the dropout drops none of the means: put it between them and the dense layer")
         building.blame("forgets_dropout")
+    if weighs_the_means is False:
+        grader.fail(
+            "the dense layer gets other numbers than the means of the feature maps of the very images"
+        )
 
 
 @building.test(points=1)
@@ -751,10 +789,7 @@ def test_the_outputs(built, rng):
         building.blame("has_five_classes_always")
     shape = built.backbone.layers[0].config.get("batch_shape") or built.model.input_shape
     outputs = built.model.predict(rng.uniform(-1, 1, (24, *shape[1:])).astype(np.float32))
-    softmaxes = [
-        part for part in built.others if "softmax" in (part.class_name.lower(), part.config.get("activation"))
-    ]
-    if len(softmaxes) > 1:
+    if len(built.softmaxes()) > 1:
         grader.fail("a second softmax behind the first makes all classes nearly alike")
     if not np.isfinite(outputs).all():
         grader.fail("some of the outputs are not finite numbers")
