@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from autograder import answers, grader, models
+from autograder import grader, models
 from autograder.datasets import backbone, photos
 
 NEEDS = grader.KERAS
@@ -548,9 +548,11 @@ class TransferModel:
         # A new layer's bias is 0.
         sums = means @ kernels[0]
         powers = np.exp(sums)
-        answers_of = (sums, powers / powers.sum(axis=1, keepdims=True), powers / (1 + powers))
+        activated = (sums, powers / powers.sum(axis=1, keepdims=True), powers / (1 + powers))
         outputs = self.model.predict(images)
-        return any(answers.agree(outputs, made, answers.IMAGE_TOLERANCE) for made in answers_of)
+        return any(
+            outputs.shape == made.shape and np.allclose(outputs, made, atol=1e-4) for made in activated
+        )
 
     def dropouts(self):
         """Return the layers that drop some of the means or of what was made of them, or whole maps."""
