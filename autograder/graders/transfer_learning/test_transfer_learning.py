@@ -533,7 +533,7 @@ class TransferModel:
         ]
 
     def weighs_the_means(self, lab, rng):
-        """Say whether one dense layer gets the means of the feature maps, and these come of the very images.
+        """Say whether a dense layer gets the mean of every feature map that the backbone makes of the images.
 
         Its activation does not matter. None where there is no telling: another layer has weights as well, or
         the backbone has others than it came with.
@@ -543,16 +543,17 @@ class TransferModel:
         means = lab.once(find_means, self.given, images)
         kernels = [array for array in self.model.weights() if array.shape[:-1] == means.shape[1:]]
         dense = [layer for layer in self.others if layer.parameters]
-        if len(kernels) != 1 or len(dense) != 1 or len(self.softmaxes()) > 1 or not self.keeps_weights():
+        single = isinstance(self.model.output_shape, tuple) and len(kernels) == len(dense) == 1
+        if not single or len(self.softmaxes()) > 1 or not self.keeps_weights():
             return None
         # A new layer's bias is 0.
         sums = means @ kernels[0]
-        powers = np.exp(sums)
-        activated = (sums, powers / powers.sum(axis=1, keepdims=True), powers / (1 + powers))
+        powers = np.exp(sums - sums.max(axis=1, keepdims=True))
+        softmax, sigmoid = powers / powers.sum(axis=1, keepdims=True), (1 + np.tanh(sums / 2)) / 2
         outputs = self.model.predict(images)
-        return any(
-            outputs.shape == made.shape and np.allclose(outputs, made, atol=1e-4) for made in activated
-        )
+        if np.shape(outputs) != sums.shape:
+            return False
+        return any(np.allclose(outputs, made, atol=1e-4) for made in (sums, softmax, sigmoid))
 
     def dropouts(self):
         """Return the layers that drop some of the means or of what was made of them, or whole maps."""
