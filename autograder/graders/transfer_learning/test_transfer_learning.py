@@ -541,13 +541,14 @@ class TransferModel:
         size = self.given.layers[0]["config"]["batch_shape"][1:]
         images = rng.normal(scale=2, size=(12, *size)).astype(np.float32)
         means = lab.once(find_means, self.given, images)
-        kernels = [array for array in self.model.weights() if array.shape[:-1] == means.shape[1:]]
+        weights = self.model.weights()
+        kernels = [place for place, array in enumerate(weights) if array.shape[:-1] == means.shape[1:]]
         dense = [layer for layer in self.others if layer.parameters]
         single = isinstance(self.model.output_shape, tuple) and len(kernels) == len(dense) == 1
         if not single or len(self.softmaxes()) > 1 or not self.keeps_weights():
             return None
-        # A new layer's bias is 0.
-        sums = means @ kernels[0]
+        kernel, bias = weights[kernels[0]], weights[kernels[0] + 1] if dense[0].config.get("use_bias") else 0
+        sums = means @ kernel + bias
         powers = np.exp(sums - sums.max(axis=1, keepdims=True))
         softmax, sigmoid = powers / powers.sum(axis=1, keepdims=True), (1 + np.tanh(sums / 2)) / 2
         outputs = self.model.predict(images)
