@@ -22,7 +22,7 @@ def draw_boxes(rng, in_x, in_y):
 
 
 def draw_intervals(rng, relation):
-    # Ends at least 2 apart, so that areas are so large that a guard such as 1e-6 in a divisor does not show.
+    # Ends at least 2 apart, so that no share is so thin that a guard such as 1e-9 in a divisor would show.
     p, q, r, s = (rng.uniform(-9, 25) + np.cumsum(rng.uniform(2, 9, 4))).tolist()
     return {
         "before": ((p, q), (r, s)),
